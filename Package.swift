@@ -1,0 +1,71 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Debian and Ubuntu ship pkg-config files under these names; another MPI or HDF5 is chosen by the environment,
+// for example LOCKSTEP_MPI=mpich LOCKSTEP_HDF5=hdf5 swift build.
+let mpiPackage = Context.environment["LOCKSTEP_MPI"] ?? "ompi-c"
+let hdf5Package = Context.environment["LOCKSTEP_HDF5"] ?? "hdf5-serial"
+
+// Continuous integration sets LOCKSTEP_STRICT=1: then a warning fails the build.
+let strict = Context.environment["LOCKSTEP_STRICT"] == "1"
+let swiftSettings: [SwiftSetting] = strict ? [.treatAllWarnings(as: .error)] : []
+
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+let package = Package(
+  name: "lockstep",
+  products: [.executable(name: "lockstep", targets: ["lockstep"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/apple/swift-crypto", "3.0.0"..<"5.0.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    .package(url: "https://github.com/jpsim/Yams", "5.0.0"..<"7.0.0"),
+  ],
+  targets: [
+    .systemLibrary(name: "CMPI", pkgConfig: mpiPackage, providers: [.apt(["libopenmpi-dev"])]),
+    .systemLibrary(name: "CHDF5", pkgConfig: hdf5Package, providers: [.apt(["libhdf5-dev"])]),
+    .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
+    // Unoptimised C is two orders of magnitude slower, so these kernels are optimised in debug builds too.
+    .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3", "-fno-math-errno"])]),
+
+    room("Failures", []),
+    room("Arena", []),
+    room("Kernels", ["Arena", "Failures", "CKernels", "COneDNN"]),
+    room("Recurrent", ["Kernels", "Arena", "Failures"]),
+    room("Optimizers", ["Kernels", "Arena", "Failures"]),
+    room("HDF5", ["CHDF5", "Failures"]),
+    room("MPI", ["CMPI", "Failures"]),
+    room("Workers", ["MPI", "Arena", "Failures"]),
+    room("Corpus", ["HDF5", "Failures", crypto]),
+    room("Checkpoints", ["HDF5", "Arena", "Failures", crypto]),
+    room("Configuration", ["Failures", yams]),
+    room(
+      "Training",
+      [
+        "Recurrent", "Optimizers", "Workers", "Corpus", "Checkpoints", "Configuration", "Arena", "Kernels",
+        "Failures", logging, crypto,
+      ]),
+    .executableTarget(
+      name: "lockstep",
+      dependencies: [
+        "Training", "Recurrent", "Optimizers", "Workers", "Corpus", "Checkpoints", "Configuration", "Kernels", "Arena",
+        "Failures", arguments, logging,
+      ],
+      swiftSettings: swiftSettings),
+    .executableTarget(
+      name: "worker-scenarios",
+      dependencies: ["Training", "Workers", "Corpus", "Checkpoints", "Configuration", "Arena", "Failures"],
+      swiftSettings: swiftSettings),
+  ]
+)

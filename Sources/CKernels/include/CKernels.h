@@ -1,0 +1,3 @@
+#ifndef LOCKSTEP_CKERNELS_H
+#define LOCKSTEP_CKERNELS_H
+#endif
