@@ -40,7 +40,7 @@ let package = Package(
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3", "-fno-math-errno"])]),
 
     room("Failures", []),
-    room("Arena", []),
+    room("Arena", ["Failures"]),
     room("Kernels", ["Arena", "Failures", "CKernels", "COneDNN"]),
     room("Recurrent", ["Kernels", "Arena", "Failures"]),
     room("Optimizers", ["Kernels", "Arena", "Failures"]),

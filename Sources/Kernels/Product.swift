@@ -1,0 +1,105 @@
+import Arena
+import COneDNN
+import Failures
+
+/// Multiplies rows by a ``PackedMatrix``: y = x·W or y += x·W. One worker's handle on weights that workers may share.
+///
+/// A oneDNN primitive is made the first time a shape is met and kept, so the steady state allocates nothing.
+package final class Product {
+  package let weights: PackedMatrix
+
+  private struct Shape: Hashable {
+    let rows: Int
+    let sourceStride: Int
+    let destinationStride: Int
+    let accumulating: Bool
+  }
+
+  private let stream: OneDNNStream
+  private var primitives: [Shape: MatmulPrimitive] = [:]
+
+  package init(_ weights: PackedMatrix) throws {
+    self.weights = weights
+    stream = try OneDNNStream()
+  }
+
+  /// y[rows, outer] (+)= x[rows, inner] · W[inner, outer]. Throws ``OneDNNError``.
+  package func multiply(_ x: MatrixView, into y: MatrixView, accumulating: Bool = false) throws {
+    precondition(x.columns == weights.inner && y.columns == weights.outer && x.rows == y.rows, "shapes don't fit")
+    if x.rows == 0 { return }
+    let shape = Shape(
+      rows: x.rows, sourceStride: x.stride, destinationStride: y.stride, accumulating: accumulating)
+    let primitive: MatmulPrimitive
+    if let known = primitives[shape] {
+      primitive = known
+    } else {
+      primitive = try MatmulPrimitive(x, weights, y, accumulating: accumulating, stream)
+      primitives[shape] = primitive
+    }
+    try primitive.execute(x, y, stream)
+  }
+
+  /// The naive twin: one chain of additions an element, in `Double`.
+  package static func naive(
+    _ x: MatrixView, _ w: MatrixView, transposed: Bool, into y: MatrixView, accumulating: Bool = false
+  ) {
+    for row in 0..<x.rows {
+      for column in 0..<y.columns {
+        var sum = accumulating ? Double(y[row, column]) : 0
+        for k in 0..<x.columns { sum += Double(x[row, k]) * Double(transposed ? w[column, k] : w[k, column]) }
+        y[row, column] = Float(sum)
+      }
+    }
+  }
+}
+
+/// One compiled matmul and the memory objects it is executed with.
+private final class MatmulPrimitive {
+  private let primitive: dnnl_primitive_t
+  private let source: dnnl_memory_t
+  private let weights: dnnl_memory_t
+  private let destination: dnnl_memory_t
+
+  init(
+    _ x: MatrixView, _ w: PackedMatrix, _ y: MatrixView, accumulating: Bool, _ stream: OneDNNStream
+  ) throws {
+    let from = try MemoryDescription(rows: x.rows, columns: x.columns, rowStride: x.stride, columnStride: 1)
+    let to = try MemoryDescription(rows: y.rows, columns: y.columns, rowStride: y.stride, columnStride: 1)
+    let name = "matmul [\(x.rows), \(x.columns)] x [\(w.inner), \(w.outer)]"
+    var description: dnnl_primitive_desc_t?
+    try check(
+      ls_matmul_describe(&description, stream.engine, from.raw, w.description.raw, to.raw, accumulating ? 1 : 0), name)
+    defer { dnnl_primitive_desc_destroy(description) }
+    // Each handle is owned by a local until all exist, so that a failure half-way leaks nothing.
+    var made: [dnnl_memory_t] = []
+    var primitive: dnnl_primitive_t?
+    try check(dnnl_primitive_create(&primitive, description), name)
+    do {
+      for raw in [from.raw, w.description.raw, to.raw] {
+        var memory: dnnl_memory_t?
+        try check(ls_memory_create_unbound(&memory, raw, stream.engine), "dnnl_memory_create")
+        made.append(memory!)
+      }
+      try check(ls_memory_bind(made[1], w.packed.pointer), "dnnl_memory_set_data_handle")
+    } catch {
+      for memory in made { dnnl_memory_destroy(memory) }
+      dnnl_primitive_destroy(primitive)
+      throw error
+    }
+    self.primitive = primitive!
+    (source, weights, destination) = (made[0], made[1], made[2])
+  }
+
+  func execute(_ x: MatrixView, _ y: MatrixView, _ stream: OneDNNStream) throws {
+    try check(ls_memory_bind(source, x.pointer), "dnnl_memory_set_data_handle")
+    try check(ls_memory_bind(destination, y.pointer), "dnnl_memory_set_data_handle")
+    try check(ls_matmul_execute(primitive, stream.stream, source, weights, destination), "matmul")
+  }
+
+  deinit {
+    dnnl_memory_destroy(source)
+    dnnl_memory_destroy(weights)
+    dnnl_memory_destroy(destination)
+    dnnl_primitive_destroy(primitive)
+  }
+}

@@ -1,0 +1,55 @@
+import Arena
+import CKernels
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// Softmax and cross-entropy over rows of logits, with the decoder's bias added on the way.
+package enum Softmax {
+  /// Turns logits into the gradient of the summed cross-entropy, softmax(logits + bias) − onehot(target), in place.
+  ///
+  /// - Parameters:
+  ///   - logits: [rows, V].
+  ///   - targets: one a row; negative: the row is masked, its gradient and loss are zero.
+  ///   - losses: [rows], nats.
+  package static func gradient(
+    _ logits: MatrixView, bias: UnsafePointer<Float>, targets: UnsafePointer<Int32>, losses: UnsafeMutablePointer<Double>
+  ) {
+    for row in 0..<logits.rows {
+      losses[row] = kernels.softmax_gradient(
+        logits.pointer + row * logits.stride, bias, Int32(logits.columns), targets[row])
+    }
+  }
+
+  /// The losses alone, in nats; `logits` is left as scratch.
+  package static func loss(
+    _ logits: MatrixView, bias: UnsafePointer<Float>, targets: UnsafePointer<Int32>, losses: UnsafeMutablePointer<Double>
+  ) {
+    for row in 0..<logits.rows {
+      losses[row] = kernels.softmax_loss(
+        logits.pointer + row * logits.stride, bias, Int32(logits.columns), targets[row])
+    }
+  }
+
+  /// The naive twin of ``gradient(_:bias:targets:losses:)``, in `Double`.
+  package static func naiveGradient(
+    _ logits: MatrixView, bias: UnsafePointer<Float>, targets: UnsafePointer<Int32>, losses: UnsafeMutablePointer<Double>
+  ) {
+    for row in 0..<logits.rows {
+      let target = Int(targets[row])
+      let values = (0..<logits.columns).map { Double(logits[row, $0]) + Double(bias[$0]) }
+      let maximum = values.max() ?? 0
+      let sum = values.reduce(0) { $0 + exp($1 - maximum) }
+      losses[row] = target < 0 ? 0 : log(sum) + maximum - values[target]
+      for column in 0..<logits.columns {
+        let probability = exp(values[column] - maximum) / sum
+        logits[row, column] = target < 0 ? 0 : Float(probability - (column == target ? 1 : 0))
+      }
+    }
+  }
+}
