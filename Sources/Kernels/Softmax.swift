@@ -18,7 +18,8 @@ package enum Softmax {
   ///   - targets: one a row; negative: the row is masked, its gradient and loss are zero.
   ///   - losses: [rows], nats.
   package static func gradient(
-    _ logits: MatrixView, bias: UnsafePointer<Float>, targets: UnsafePointer<Int32>, losses: UnsafeMutablePointer<Double>
+    _ logits: MatrixView, bias: UnsafePointer<Float>, targets: UnsafePointer<Int32>,
+    losses: UnsafeMutablePointer<Double>
   ) {
     for row in 0..<logits.rows {
       losses[row] = kernels.softmax_gradient(
@@ -28,7 +29,8 @@ package enum Softmax {
 
   /// The losses alone, in nats; `logits` is left as scratch.
   package static func loss(
-    _ logits: MatrixView, bias: UnsafePointer<Float>, targets: UnsafePointer<Int32>, losses: UnsafeMutablePointer<Double>
+    _ logits: MatrixView, bias: UnsafePointer<Float>, targets: UnsafePointer<Int32>,
+    losses: UnsafeMutablePointer<Double>
   ) {
     for row in 0..<logits.rows {
       losses[row] = kernels.softmax_loss(
@@ -38,7 +40,8 @@ package enum Softmax {
 
   /// The naive twin of ``gradient(_:bias:targets:losses:)``, in `Double`.
   package static func naiveGradient(
-    _ logits: MatrixView, bias: UnsafePointer<Float>, targets: UnsafePointer<Int32>, losses: UnsafeMutablePointer<Double>
+    _ logits: MatrixView, bias: UnsafePointer<Float>, targets: UnsafePointer<Int32>,
+    losses: UnsafeMutablePointer<Double>
   ) {
     for row in 0..<logits.rows {
       let target = Int(targets[row])

@@ -1,0 +1,30 @@
+import Kernels
+
+/// The norm of the whole gradient, and the factor that clips it (Pascanu et al. 2013).
+package enum GradientNorm {
+  /// Floats whose squares are summed as one block. Segments of workers start on block boundaries, so the block sums
+  /// are the same whoever computes them, and added up in order they give every worker the same bits.
+  package static let block = 1 << 14
+
+  /// Sums of squares of the blocks of `gradients`, written to `sums`: one for each `block` floats, the last one short.
+  package static func blockSums(
+    _ gradients: UnsafePointer<Float>, count: Int, into sums: UnsafeMutablePointer<Double>
+  ) {
+    for (index, start) in stride(from: 0, to: count, by: block).enumerated() {
+      sums[index] = VectorMath.squaredNorm(gradients + start, count: min(block, count - start))
+    }
+  }
+
+  /// The norm of a gradient, given the block sums of its sum over tokens.
+  ///
+  /// - Parameter scale: what turns the sum into the gradient: 1 / tokens, or 1 / streams.
+  package static func norm(blockSums: UnsafeBufferPointer<Double>, scale: Double) -> Double {
+    blockSums.reduce(0, +).squareRoot() * scale
+  }
+
+  /// What the gradient is multiplied by so that its norm is at most `limit`; 1 without a limit. The 1e-6 is PyTorch's
+  /// `clip_grad_norm_`, so that clipped runs compare.
+  package static func clippingFactor(norm: Double, limit: Double) -> Double {
+    limit > 0 ? min(1, limit / (norm + 1e-6)) : 1
+  }
+}

@@ -1,0 +1,100 @@
+import Arena
+import Kernels
+
+/// Applies an update rule to a segment of the parameter arena; its slots exist for that segment only, so the memory of
+/// an optimiser is shared out over the workers.
+package final class Optimizer {
+  package let kind: OptimizerKind
+  package let weightDecay: Double
+  /// Where the segment stands in the arena, in floats.
+  package let segment: Range<Int>
+  /// One buffer of `segment.count` floats a slot, in the order of ``OptimizerKind/slotNames``.
+  package let slots: [FloatBuffer]
+  /// Updates done: t of Adam's bias corrections.
+  package var updates = 0
+
+  package init(_ kind: OptimizerKind, weightDecay: Double = 0, segment: Range<Int>) throws {
+    self.kind = kind
+    self.weightDecay = weightDecay
+    self.segment = segment
+    slots = try kind.slotNames.map { _ in try FloatBuffer(count: segment.count) }
+  }
+
+  /// One step over the segment: weights ← weights − update(gradientScale · gradients).
+  ///
+  /// - Parameters:
+  ///   - weights: the whole arena.
+  ///   - gradients: the summed gradients of the segment, `segment.count` floats.
+  ///   - gradientScale: 1 / tokens times the clipping factor.
+  package func step(
+    weights: FloatBuffer, gradients: UnsafePointer<Float>, gradientScale: Float, learningRate: Double
+  ) {
+    updates += 1
+    var constants = UpdateConstants()
+    constants.learningRate = learningRate
+    constants.gradientScale = gradientScale
+    constants.weightDecay = weightDecay
+    let w = weights.pointer + segment.lowerBound
+    let count = segment.count
+    switch kind {
+    case .sgd(momentum: 0):
+      UpdateRule.sgd(w, gradients, count: count, constants)
+    case .sgd(let momentum):
+      constants.momentum = momentum
+      UpdateRule.momentum(w, gradients, velocity: slots[0].pointer, count: count, constants)
+    case .adam(let beta1, let beta2, let epsilon):
+      constants.beta1 = beta1
+      constants.beta2 = beta2
+      constants.epsilon = epsilon
+      constants.biasCorrection1 = 1 - power(beta1, updates)
+      constants.biasCorrection2 = 1 - power(beta2, updates)
+      UpdateRule.adam(w, gradients, first: slots[0].pointer, second: slots[1].pointer, count: count, constants)
+    case .rmsprop(let alpha, let epsilon):
+      constants.alpha = alpha
+      constants.epsilon = epsilon
+      UpdateRule.rmsprop(w, gradients, square: slots[0].pointer, count: count, constants)
+    case .adagrad(let epsilon):
+      constants.epsilon = epsilon
+      UpdateRule.adagrad(w, gradients, sum: slots[0].pointer, count: count, constants)
+    }
+  }
+
+  /// βᵗ by squaring: the same bits everywhere, and t grows without bound.
+  private func power(_ base: Double, _ exponent: Int) -> Double {
+    var (result, factor, n) = (1.0, base, exponent)
+    while n > 0 {
+      if n & 1 == 1 { result *= factor }
+      factor *= factor
+      n >>= 1
+    }
+    return result
+  }
+
+  /// The naive twin of one update of one parameter, in `Double`. `slots` has one value a slot.
+  package static func naiveStep(
+    _ kind: OptimizerKind, weight: Double, gradient: Double, slots: [Double], updates: Int, learningRate: Double,
+    weightDecay: Double = 0
+  ) -> (weight: Double, slots: [Double]) {
+    let g = gradient + weightDecay * weight
+    func power(_ base: Double) -> Double { (0..<updates).reduce(1.0) { result, _ in result * base } }
+    switch kind {
+    case .sgd(momentum: 0):
+      return (weight - learningRate * g, [])
+    case .sgd(let momentum):
+      let v = momentum * slots[0] + g
+      return (weight - learningRate * v, [v])
+    case .adam(let beta1, let beta2, let epsilon):
+      let m = beta1 * slots[0] + (1 - beta1) * g
+      let v = beta2 * slots[1] + (1 - beta2) * g * g
+      let mHat = m / (1 - power(beta1))
+      let vHat = v / (1 - power(beta2))
+      return (weight - learningRate * mHat / (vHat.squareRoot() + epsilon), [m, v])
+    case .rmsprop(let alpha, let epsilon):
+      let v = alpha * slots[0] + (1 - alpha) * g * g
+      return (weight - learningRate * g / (v.squareRoot() + epsilon), [v])
+    case .adagrad(let epsilon):
+      let s = slots[0] + g * g
+      return (weight - learningRate * g / (s.squareRoot() + epsilon), [s])
+    }
+  }
+}

@@ -1,0 +1,71 @@
+import Arena
+import Kernels
+
+/// A layer of Elman cells: h = activation(W_ih x + b_ih + W_hh h + b_hh).
+///
+/// Tape, in floats a window: H·(T + 1)·B of hidden states and H·T·B of gradients.
+package final class ElmanLayer: RecurrentLayer {
+  package let hidden: StateTape
+  private let weights: LayerWeights
+  private let names: LayerNames
+  private let activation: Activation
+  private let input: LayerProducts
+  private let recurrent: LayerProducts
+  private let dValues: FloatBuffer  // [T·B, H]
+  private let dHidden: FloatBuffer  // [B, H]
+  private let streams: Int
+  private let size: Int
+
+  package var dInitialHidden: MatrixView { dHidden.matrix(streams, size) }
+
+  init(_ index: Int, _ weights: ModelWeights, activation: Activation, window: Int, streams: Int) throws {
+    size = weights.shape.hiddenSize
+    self.streams = streams
+    self.activation = activation
+    self.weights = weights.layers[index]
+    names = LayerNames(index)
+    input = try LayerProducts(self.weights.input)
+    recurrent = try LayerProducts(self.weights.hidden)
+    hidden = try StateTape(window: window, streams: streams, size: size)
+    dValues = try FloatBuffer(count: window * streams * size)
+    dHidden = try FloatBuffer(count: streams * size)
+  }
+
+  package func forward(_ x: MatrixView, steps: Int) throws -> MatrixView {
+    // The pre-activations are computed where the hidden states will stand.
+    try input.forward.multiply(x, into: hidden.after(steps: steps))
+    for t in 0..<steps {
+      try recurrent.forward.multiply(hidden.slot(t), into: hidden.slot(t + 1), accumulating: true)
+      activation.forward(hidden.slot(t + 1), bias: weights.bias.pointer)
+    }
+    return hidden.after(steps: steps)
+  }
+
+  package func backward(dOutput: MatrixView, dInput: MatrixView, steps: Int) throws {
+    dHidden.fill(0)
+    let recurrent = recurrent.requireBackward()
+    for t in (0..<steps).reversed() {
+      let d = dValues.matrix(streams, size, offset: t * streams * size)
+      activation.backward(
+        dValues: d, outputs: hidden.slot(t + 1), dOutput: dOutput.rows((t * streams)..<((t + 1) * streams)),
+        dHidden: dInitialHidden)
+      try recurrent.multiply(d, into: dInitialHidden)
+    }
+    try input.requireBackward().multiply(dValues.matrix(steps * streams, size), into: dInput)
+  }
+
+  package func writeGradients(
+    input: MatrixView, rows: ShardRows, with product: WeightGradient, to gradients: ParameterStore, steps: Int
+  ) {
+    let d = dValues.matrix(steps * streams, size)
+    let bias = gradients.floats(names.inputBias)
+    product.accumulate(
+      outputs: d, inputs: input, rows: rows.rows, ends: rows.ends, into: gradients.matrix(names.inputWeight),
+      bias: bias.baseAddress)
+    product.accumulate(
+      outputs: d, inputs: hidden.before(steps: steps), rows: rows.rows, ends: rows.ends,
+      into: gradients.matrix(names.hiddenWeight))
+    // Both biases are added to the same sum, so they have the same gradient.
+    gradients.floats(names.hiddenBias).update(from: bias)
+  }
+}

@@ -1,0 +1,79 @@
+import Arena
+import Kernels
+
+/// A layer of GRU cells whose reset gate acts after the product (PyTorch, cuDNN).
+///
+/// Tape, in floats a window: 2·3H·T·B of gates (the input's and the hidden state's shares have gradients of their own),
+/// and H·(T + 1)·B of hidden states.
+package final class GRULayer: RecurrentLayer {
+  package let hidden: StateTape
+  private let weights: ModelWeights
+  private let index: Int
+  private let names: LayerNames
+  private let input: LayerProducts
+  private let recurrent: LayerProducts
+  private let inputGates: FloatBuffer  // [T·B, 3H], gate order r z n
+  private let hiddenGates: FloatBuffer  // [T·B, 3H]
+  private let dHidden: FloatBuffer  // [B, H]
+  private let streams: Int
+  private let size: Int
+
+  package var dInitialHidden: MatrixView { dHidden.matrix(streams, size) }
+
+  init(_ index: Int, _ weights: ModelWeights, window: Int, streams: Int) throws {
+    size = weights.shape.hiddenSize
+    self.streams = streams
+    self.weights = weights
+    self.index = index
+    names = LayerNames(index)
+    input = try LayerProducts(weights.layers[index].input)
+    recurrent = try LayerProducts(weights.layers[index].hidden)
+    hidden = try StateTape(window: window, streams: streams, size: size)
+    inputGates = try FloatBuffer(count: window * streams * 3 * size)
+    hiddenGates = try FloatBuffer(count: window * streams * 3 * size)
+    dHidden = try FloatBuffer(count: streams * size)
+  }
+
+  private func gates(_ buffer: FloatBuffer, at step: Int) -> MatrixView {
+    buffer.matrix(streams, 3 * size, offset: step * streams * 3 * size)
+  }
+
+  private func step(_ t: Int) -> GRUStep {
+    GRUStep(
+      inputGates: gates(inputGates, at: t), hiddenGates: gates(hiddenGates, at: t), hiddenBefore: hidden.slot(t))
+  }
+
+  package func forward(_ x: MatrixView, steps: Int) throws -> MatrixView {
+    let biases = weights.gruBiases(ofLayer: index)
+    try input.forward.multiply(x, into: inputGates.matrix(steps * streams, 3 * size))
+    for t in 0..<steps {
+      try recurrent.forward.multiply(hidden.slot(t), into: gates(hiddenGates, at: t))
+      step(t).forwardResetAfter(biases, hidden: hidden.slot(t + 1))
+    }
+    return hidden.after(steps: steps)
+  }
+
+  package func backward(dOutput: MatrixView, dInput: MatrixView, steps: Int) throws {
+    dHidden.fill(0)
+    let recurrent = recurrent.requireBackward()
+    for t in (0..<steps).reversed() {
+      step(t).backwardResetAfter(
+        dOutput: dOutput.rows((t * streams)..<((t + 1) * streams)), dHidden: dInitialHidden,
+        dHiddenBefore: dInitialHidden)
+      try recurrent.multiply(gates(hiddenGates, at: t), into: dInitialHidden, accumulating: true)
+    }
+    try input.requireBackward().multiply(inputGates.matrix(steps * streams, 3 * size), into: dInput)
+  }
+
+  package func writeGradients(
+    input: MatrixView, rows: ShardRows, with product: WeightGradient, to gradients: ParameterStore, steps: Int
+  ) {
+    product.accumulate(
+      outputs: inputGates.matrix(steps * streams, 3 * size), inputs: input, rows: rows.rows, ends: rows.ends,
+      into: gradients.matrix(names.inputWeight), bias: gradients.floats(names.inputBias).baseAddress)
+    product.accumulate(
+      outputs: hiddenGates.matrix(steps * streams, 3 * size), inputs: hidden.before(steps: steps), rows: rows.rows,
+      ends: rows.ends, into: gradients.matrix(names.hiddenWeight),
+      bias: gradients.floats(names.hiddenBias).baseAddress)
+  }
+}

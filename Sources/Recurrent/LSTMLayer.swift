@@ -1,0 +1,81 @@
+import Arena
+import Kernels
+
+/// A layer of LSTM cells.
+///
+/// Tape, in floats a window: 4H·T·B of gates (activations, then gradients in their place), and H·(T + 1)·B each of
+/// hidden and cell states. tanh(c) is computed again in backward.
+package final class LSTMLayer: RecurrentLayer {
+  package let hidden: StateTape
+  private let cells: StateTape
+  private let weights: LayerWeights
+  private let names: LayerNames
+  private let input: LayerProducts
+  private let recurrent: LayerProducts
+  private let gates: FloatBuffer  // [T·B, 4H], gate order i f g o
+  private let dHidden: FloatBuffer  // [B, H]
+  private let dCell: FloatBuffer  // [B, H]
+  private let streams: Int
+  private let size: Int
+
+  package var cell: StateTape? { cells }
+  package var dInitialHidden: MatrixView { dHidden.matrix(streams, size) }
+  package var dInitialCell: MatrixView? { dCell.matrix(streams, size) }
+
+  init(_ index: Int, _ weights: ModelWeights, window: Int, streams: Int) throws {
+    size = weights.shape.hiddenSize
+    self.streams = streams
+    self.weights = weights.layers[index]
+    names = LayerNames(index)
+    input = try LayerProducts(self.weights.input)
+    recurrent = try LayerProducts(self.weights.hidden)
+    hidden = try StateTape(window: window, streams: streams, size: size)
+    cells = try StateTape(window: window, streams: streams, size: size)
+    gates = try FloatBuffer(count: window * streams * 4 * size)
+    dHidden = try FloatBuffer(count: streams * size)
+    dCell = try FloatBuffer(count: streams * size)
+  }
+
+  private func gates(at step: Int) -> MatrixView {
+    gates.matrix(streams, 4 * size, offset: step * streams * 4 * size)
+  }
+
+  package func forward(_ x: MatrixView, steps: Int) throws -> MatrixView {
+    try input.forward.multiply(x, into: gates.matrix(steps * streams, 4 * size))
+    for t in 0..<steps {
+      try recurrent.forward.multiply(hidden.slot(t), into: gates(at: t), accumulating: true)
+      LSTMStep(gates: gates(at: t), cellBefore: cells.slot(t), cell: cells.slot(t + 1))
+        .forward(bias: weights.bias.pointer, hidden: hidden.slot(t + 1))
+    }
+    return hidden.after(steps: steps)
+  }
+
+  package func backward(dOutput: MatrixView, dInput: MatrixView, steps: Int) throws {
+    dHidden.fill(0)
+    dCell.fill(0)
+    let recurrent = recurrent.requireBackward()
+    for t in (0..<steps).reversed() {
+      LSTMStep(gates: gates(at: t), cellBefore: cells.slot(t), cell: cells.slot(t + 1))
+        .backward(
+          dOutput: dOutput.rows((t * streams)..<((t + 1) * streams)), dHidden: dInitialHidden,
+          dCell: dCell.matrix(streams, size))
+      try recurrent.multiply(gates(at: t), into: dInitialHidden)
+    }
+    try input.requireBackward().multiply(gates.matrix(steps * streams, 4 * size), into: dInput)
+  }
+
+  package func writeGradients(
+    input: MatrixView, rows: ShardRows, with product: WeightGradient, to gradients: ParameterStore, steps: Int
+  ) {
+    let dGates = gates.matrix(steps * streams, 4 * size)
+    let bias = gradients.floats(names.inputBias)
+    product.accumulate(
+      outputs: dGates, inputs: input, rows: rows.rows, ends: rows.ends, into: gradients.matrix(names.inputWeight),
+      bias: bias.baseAddress)
+    product.accumulate(
+      outputs: dGates, inputs: hidden.before(steps: steps), rows: rows.rows, ends: rows.ends,
+      into: gradients.matrix(names.hiddenWeight))
+    // Both biases are added to the same sum, so they have the same gradient.
+    gradients.floats(names.hiddenBias).update(from: bias)
+  }
+}

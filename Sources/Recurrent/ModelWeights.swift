@@ -1,0 +1,88 @@
+import Arena
+import Kernels
+
+/// One matrix of weights in the two packed forms that training multiplies by.
+package final class PackedWeight: Sendable {
+  /// [in → out]: y = x·Wᵀ
+  package let forward: PackedMatrix
+  /// [out → in]: dx = dy·W; nil where only forward is needed.
+  package let backward: PackedMatrix?
+
+  fileprivate init(rows: Int, columns: Int, training: Bool) throws {
+    forward = try PackedMatrix(inner: columns, outer: rows)
+    backward = training ? try PackedMatrix(inner: rows, outer: columns) : nil
+  }
+}
+
+/// The packed weights of one recurrent layer.
+package struct LayerWeights: Sendable {
+  /// weight_ih
+  package let input: PackedWeight
+  /// weight_hh, or, for a GRU that resets before the product, its rows of r and z.
+  package let hidden: PackedWeight
+  /// The rows of n in that form of the GRU.
+  package let candidate: PackedWeight?
+  /// [gates·H]: bias_ih + bias_hh, for the cells that add both in one place.
+  package let bias: FloatBuffer
+}
+
+/// A model's parameters and their packed forms.
+///
+/// Worker threads share one object: weights are written between barriers (each worker its own part), then packed (each
+/// worker its own matrices), then read by all.
+package final class ModelWeights: Sendable {
+  package let shape: ModelShape
+  package let parameters: ParameterStore
+  package let layers: [LayerWeights]
+  package let decoder: PackedWeight
+
+  /// - Parameter training: whether gradients will be wanted; without, half of the packed copies are left out.
+  package init(_ shape: ModelShape, training: Bool) throws {
+    self.shape = shape
+    parameters = try ParameterStore(shape.layout)
+    let h = shape.hiddenSize
+    let rows = shape.cell.gates * h
+    layers = try (0..<shape.layers).map { layer in
+      let split = shape.cell == .gru(.before)
+      return LayerWeights(
+        input: try PackedWeight(rows: rows, columns: shape.inputSize(ofLayer: layer), training: training),
+        hidden: try PackedWeight(rows: split ? 2 * h : rows, columns: h, training: training),
+        candidate: split ? try PackedWeight(rows: h, columns: h, training: training) : nil,
+        bias: try FloatBuffer(count: rows))
+    }
+    decoder = try PackedWeight(rows: shape.vocabularySize, columns: h, training: training)
+  }
+
+  /// Brings the packed forms up to date with the parameters: the share of worker `rank` of `count`. A barrier must
+  /// stand before the first use, and one between the last use and this.
+  package func pack(rank: Int = 0, of count: Int = 1) throws {
+    var next = 0
+    func pack(_ weight: PackedWeight, _ source: MatrixView) throws {
+      for (matrix, transposed) in [(weight.forward, true), (weight.backward, false)] {
+        guard let matrix else { continue }
+        if next % count == rank { try matrix.pack(source, transposed: transposed) }
+        next += 1
+      }
+    }
+    for (index, layer) in layers.enumerated() {
+      try pack(layer.input, parameters.matrix("rnn.weight_ih_l\(index)"))
+      let recurrent = parameters.matrix("rnn.weight_hh_l\(index)")
+      try pack(layer.hidden, recurrent.rows(0..<layer.hidden.forward.outer))
+      if let candidate = layer.candidate {
+        try pack(candidate, recurrent.rows(layer.hidden.forward.outer..<recurrent.rows))
+      }
+      if next % count == rank {
+        let (input, hidden) = (parameters.floats("rnn.bias_ih_l\(index)"), parameters.floats("rnn.bias_hh_l\(index)"))
+        VectorMath.sum(input.baseAddress!, hidden.baseAddress!, into: layer.bias.pointer, count: layer.bias.count)
+      }
+    }
+    try pack(decoder, parameters.matrix(shape.decoderWeightName))
+  }
+
+  /// The biases of a GRU layer, which the cell adds in two places.
+  package func gruBiases(ofLayer layer: Int) -> GRUBiases {
+    GRUBiases(
+      input: parameters.floats("rnn.bias_ih_l\(layer)").baseAddress!,
+      hidden: parameters.floats("rnn.bias_hh_l\(layer)").baseAddress!)
+  }
+}

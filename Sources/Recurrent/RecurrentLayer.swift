@@ -1,0 +1,92 @@
+import Arena
+import Kernels
+
+/// One layer of a recurrent network over a window. A layer keeps its tape from forward to backward.
+package protocol RecurrentLayer: AnyObject {
+  /// h over the window.
+  var hidden: StateTape { get }
+  /// c over the window; LSTM only.
+  var cell: StateTape? { get }
+
+  /// Runs `steps` time steps from the states in slot 0.
+  ///
+  /// - Parameter input: [T·B, In], time-major.
+  /// - Returns: [T·B, H], valid until the next forward.
+  func forward(_ input: MatrixView, steps: Int) throws -> MatrixView
+
+  /// Backpropagates through the window's steps; the states in slot 0 are constants (truncation).
+  ///
+  /// - Parameters:
+  ///   - dOutput: [T·B, H].
+  ///   - dInput: [T·B, In], written.
+  func backward(dOutput: MatrixView, dInput: MatrixView, steps: Int) throws
+
+  /// Writes the gradients of the layer's parameters, summed over the rows of one subtree of the shard tree.
+  ///
+  /// - Parameters:
+  ///   - input: what forward was given.
+  ///   - gradients: laid out as the parameters are.
+  func writeGradients(
+    input: MatrixView, rows: ShardRows, with product: WeightGradient, to gradients: ParameterStore, steps: Int)
+
+  /// dL/dh(−1), [B, H], after backward: for gradient checks.
+  var dInitialHidden: MatrixView { get }
+  /// dL/dc(−1), [B, H], after backward; LSTM only.
+  var dInitialCell: MatrixView? { get }
+}
+
+extension RecurrentLayer {
+  package var cell: StateTape? { nil }
+  package var dInitialCell: MatrixView? { nil }
+
+  /// Carries the final states over to the next window.
+  package func carry(steps: Int) {
+    hidden.carry(steps: steps)
+    cell?.carry(steps: steps)
+  }
+}
+
+/// Makes the layer that `weights` describes.
+///
+/// - Parameter window: the most time steps. `streams`: B.
+package func makeLayer(_ index: Int, of weights: ModelWeights, window: Int, streams: Int) throws -> any RecurrentLayer {
+  switch weights.shape.cell {
+  case .lstm: try LSTMLayer(index, weights, window: window, streams: streams)
+  case .gru(.after): try GRULayer(index, weights, window: window, streams: streams)
+  case .gru(.before): try ResetBeforeGRULayer(index, weights, window: window, streams: streams)
+  case .elman(let activation):
+    try ElmanLayer(index, weights, activation: activation, window: window, streams: streams)
+  }
+}
+
+/// The products of one packed weight that a layer runs.
+struct LayerProducts {
+  let forward: Product
+  let backward: Product?
+
+  init(_ weight: PackedWeight) throws {
+    forward = try Product(weight.forward)
+    backward = try weight.backward.map { try Product($0) }
+  }
+
+  /// The product that backward runs; the layer was made for training.
+  func requireBackward() -> Product {
+    guard let backward else { preconditionFailure("backward of a layer that was made for evaluation") }
+    return backward
+  }
+}
+
+/// Names of a layer's parameters.
+struct LayerNames {
+  let inputWeight: String
+  let hiddenWeight: String
+  let inputBias: String
+  let hiddenBias: String
+
+  init(_ layer: Int) {
+    inputWeight = "rnn.weight_ih_l\(layer)"
+    hiddenWeight = "rnn.weight_hh_l\(layer)"
+    inputBias = "rnn.bias_ih_l\(layer)"
+    hiddenBias = "rnn.bias_hh_l\(layer)"
+  }
+}

@@ -1,0 +1,105 @@
+import Arena
+import Kernels
+
+/// A layer of GRU cells whose reset gate acts before the product (Cho et al. 2014): two products follow one another in
+/// each time step, h·W_{r,z}ᵀ and then (r ⊙ h)·W_nᵀ.
+///
+/// Tape, in floats a window: 3H·T·B of gates, H·T·B of r ⊙ h, and H·(T + 1)·B of hidden states.
+package final class ResetBeforeGRULayer: RecurrentLayer {
+  package let hidden: StateTape
+  private let weights: ModelWeights
+  private let index: Int
+  private let names: LayerNames
+  private let input: LayerProducts
+  private let recurrent: LayerProducts
+  private let candidate: LayerProducts
+  private let gates: FloatBuffer  // [T·B, 3H], gate order r z n
+  private let resetHidden: FloatBuffer  // [T·B, H]
+  private let dResetHidden: FloatBuffer  // [B, H]
+  private let dHidden: FloatBuffer  // [B, H]
+  private let streams: Int
+  private let size: Int
+
+  package var dInitialHidden: MatrixView { dHidden.matrix(streams, size) }
+
+  init(_ index: Int, _ weights: ModelWeights, window: Int, streams: Int) throws {
+    guard let candidate = weights.layers[index].candidate else { preconditionFailure("weights of another cell") }
+    size = weights.shape.hiddenSize
+    self.streams = streams
+    self.weights = weights
+    self.index = index
+    names = LayerNames(index)
+    input = try LayerProducts(weights.layers[index].input)
+    recurrent = try LayerProducts(weights.layers[index].hidden)
+    self.candidate = try LayerProducts(candidate)
+    hidden = try StateTape(window: window, streams: streams, size: size)
+    gates = try FloatBuffer(count: window * streams * 3 * size)
+    resetHidden = try FloatBuffer(count: window * streams * size)
+    dResetHidden = try FloatBuffer(count: streams * size)
+    dHidden = try FloatBuffer(count: streams * size)
+  }
+
+  private func gates(at step: Int) -> MatrixView {
+    gates.matrix(streams, 3 * size, offset: step * streams * 3 * size)
+  }
+
+  private var resetAndUpdate: Range<Int> { 0..<(2 * size) }
+  private var newState: Range<Int> { (2 * size)..<(3 * size) }
+
+  private func step(_ t: Int) -> GRUStep {
+    GRUStep(
+      inputGates: gates(at: t), hiddenBefore: hidden.slot(t),
+      resetHidden: resetHidden.matrix(streams, size, offset: t * streams * size))
+  }
+
+  package func forward(_ x: MatrixView, steps: Int) throws -> MatrixView {
+    let biases = weights.gruBiases(ofLayer: index)
+    try input.forward.multiply(x, into: gates.matrix(steps * streams, 3 * size))
+    for t in 0..<steps {
+      let step = step(t)
+      try recurrent.forward.multiply(hidden.slot(t), into: gates(at: t).columns(resetAndUpdate), accumulating: true)
+      step.forwardResetBeforeGates(biases)
+      try candidate.forward.multiply(
+        resetHidden.matrix(streams, size, offset: t * streams * size), into: gates(at: t).columns(newState),
+        accumulating: true)
+      step.forwardResetBeforeOutput(biases, hidden: hidden.slot(t + 1))
+    }
+    return hidden.after(steps: steps)
+  }
+
+  package func backward(dOutput: MatrixView, dInput: MatrixView, steps: Int) throws {
+    dHidden.fill(0)
+    let recurrent = recurrent.requireBackward()
+    let candidate = candidate.requireBackward()
+    for t in (0..<steps).reversed() {
+      let step = step(t)
+      step.backwardResetBeforeOutput(
+        dOutput: dOutput.rows((t * streams)..<((t + 1) * streams)), dHidden: dInitialHidden,
+        dHiddenBefore: dInitialHidden)
+      try candidate.multiply(gates(at: t).columns(newState), into: dResetHidden.matrix(streams, size))
+      step.backwardResetBeforeGates(
+        dResetHidden: dResetHidden.matrix(streams, size), dHiddenBefore: dInitialHidden)
+      try recurrent.multiply(gates(at: t).columns(resetAndUpdate), into: dInitialHidden, accumulating: true)
+    }
+    try input.requireBackward().multiply(gates.matrix(steps * streams, 3 * size), into: dInput)
+  }
+
+  package func writeGradients(
+    input: MatrixView, rows: ShardRows, with product: WeightGradient, to gradients: ParameterStore, steps: Int
+  ) {
+    let dGates = gates.matrix(steps * streams, 3 * size)
+    let dRecurrent = gradients.matrix(names.hiddenWeight)
+    let bias = gradients.floats(names.inputBias)
+    product.accumulate(
+      outputs: dGates, inputs: input, rows: rows.rows, ends: rows.ends, into: gradients.matrix(names.inputWeight),
+      bias: bias.baseAddress)
+    product.accumulate(
+      outputs: dGates.columns(resetAndUpdate), inputs: hidden.before(steps: steps), rows: rows.rows, ends: rows.ends,
+      into: dRecurrent.rows(resetAndUpdate))
+    product.accumulate(
+      outputs: dGates.columns(newState), inputs: resetHidden.matrix(steps * streams, size), rows: rows.rows,
+      ends: rows.ends, into: dRecurrent.rows(newState))
+    // Both biases are added to the same sum, so they have the same gradient.
+    gradients.floats(names.hiddenBias).update(from: bias)
+  }
+}

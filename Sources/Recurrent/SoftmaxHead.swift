@@ -1,0 +1,218 @@
+import Arena
+import Kernels
+
+/// Decoder, softmax and cross-entropy over the rows of a window, in chunks.
+///
+/// The rows of a gradient shard are gathered, multiplied out to logits a block at a time, turned into gradients in
+/// place, multiplied back to dL/dh, and, a chunk at a time, into the decoder's gradient. The chunk never holds more
+/// than ``chunkFloats`` logits, whatever T·B·V is. Memory besides: where a subtree of the shard tree doesn't fit in one
+/// chunk, V·H floats for each level that is cut.
+package final class SoftmaxHead {
+  /// Logits that one chunk may hold: 64 MiB.
+  private static let chunkFloats = 16 << 20
+  /// Logits of one block, which pass from product to softmax to product while in cache: 4 MiB.
+  private static let blockFloats = 1 << 20
+
+  private let weights: ModelWeights
+  private let forward: Product
+  private let backward: Product?
+  private let vocabularySize: Int
+  private let hiddenSize: Int
+  private let chunkRows: Int
+  private let blockRows: Int
+  private let logits: FloatBuffer  // [chunk, V]
+  private let hidden: FloatBuffer  // [chunk, H]
+  private let dHidden: FloatBuffer  // [block, H]
+  private let targets: UnsafeMutableBufferPointer<Int32>  // [chunk]
+  private let losses: UnsafeMutableBufferPointer<Double>  // [chunk]
+  private let sequence: UnsafeMutableBufferPointer<Int32>  // 0, 1, 2 …
+  private let chunkEnds: UnsafeMutableBufferPointer<Int32>
+  /// Decoder gradients of right-hand subtrees that a chunk boundary separates, by depth; made when first needed.
+  private var partialSums: [DecoderGradient] = []
+
+  /// - Parameter rows: the most rows of a window. `chunkFloats` is there for tests that want many chunks.
+  package init(_ weights: ModelWeights, rows: Int, shards: Int, training: Bool, chunkFloats: Int? = nil) throws {
+    self.weights = weights
+    vocabularySize = weights.shape.vocabularySize
+    hiddenSize = weights.shape.hiddenSize
+    chunkRows = max(1, min(rows, (chunkFloats ?? Self.chunkFloats) / vocabularySize))
+    blockRows = max(1, min(chunkRows, max(32, Self.blockFloats / vocabularySize)))
+    forward = try Product(weights.decoder.forward)
+    backward = training ? try weights.decoder.backward.map { try Product($0) } : nil
+    logits = try FloatBuffer(count: (training ? chunkRows : blockRows) * vocabularySize)
+    hidden = try FloatBuffer(count: chunkRows * hiddenSize)
+    dHidden = try FloatBuffer(count: blockRows * hiddenSize)
+    targets = .allocate(capacity: chunkRows)
+    losses = .allocate(capacity: chunkRows)
+    sequence = .allocate(capacity: chunkRows)
+    chunkEnds = .allocate(capacity: max(shards, 1))
+    for i in 0..<chunkRows { sequence.initializeElement(at: i, to: Int32(i)) }
+  }
+
+  deinit {
+    targets.deallocate()
+    losses.deallocate()
+    sequence.deallocate()
+    chunkEnds.deallocate()
+  }
+
+  /// Loss and gradients over the rows of one subtree of the shard tree.
+  ///
+  /// - Parameters:
+  ///   - input: [T·B, H], the last layer's output after dropout.
+  ///   - dInput: [T·B, H], written for the rows of the subtree.
+  ///   - shardLosses: one a shard of the subtree: summed cross-entropy in nats, rows in order.
+  package func trainingPass(
+    _ input: MatrixView, targets: UnsafeMutableBufferPointer<Int32>, rows: ShardRows, with product: WeightGradient,
+    dInput: MatrixView, gradient: DecoderGradient, shardLosses: UnsafeMutablePointer<Double>
+  ) throws {
+    guard let backward else { preconditionFailure("training pass of a head that was made for evaluation") }
+    let pass = Pass(
+      head: self, backward: backward, input: input, allTargets: targets, rows: rows, product: product, dInput: dInput,
+      shardLosses: shardLosses)
+    for shard in 0..<rows.shardCount { shardLosses[shard] = 0 }
+    try sum(0..<rows.shardCount, pass, into: gradient, depth: 0)
+  }
+
+  private func sum(_ shards: Range<Int>, _ pass: Pass, into gradient: DecoderGradient, depth: Int) throws {
+    let range = pass.rowRange(of: shards)
+    if range.count <= chunkRows {
+      try pass.chunk(range, shards: shards, into: gradient, accumulating: false)
+    } else if shards.count == 1 {
+      // A shard in chunks: the sums go on where the last chunk stopped, one chain of additions all the same.
+      var start = range.lowerBound
+      while start < range.upperBound {
+        let end = min(start + chunkRows, range.upperBound)
+        try pass.chunk(start..<end, shards: shards, into: gradient, accumulating: start > range.lowerBound)
+        start = end
+      }
+    } else {
+      var half = 1
+      while half * 2 < shards.count { half *= 2 }
+      let middle = shards.lowerBound + half
+      try sum(shards.lowerBound..<middle, pass, into: gradient, depth: depth)
+      if partialSums.count == depth {
+        partialSums.append(try DecoderGradient(vocabularySize: vocabularySize, hiddenSize: hiddenSize))
+      }
+      let right = partialSums[depth]
+      try sum(middle..<shards.upperBound, pass, into: right, depth: depth + 1)
+      VectorMath.add(right.weight.pointer, to: gradient.weight.pointer, count: vocabularySize * hiddenSize)
+      VectorMath.add(right.bias, to: gradient.bias, count: vocabularySize)
+    }
+  }
+
+  /// The losses alone: summed cross-entropy in nats for each shard of the subtree.
+  package func evaluationPass(
+    _ input: MatrixView, targets allTargets: UnsafeMutableBufferPointer<Int32>, rows: ShardRows,
+    shardLosses: UnsafeMutablePointer<Double>
+  ) throws {
+    var start = 0
+    for (shard, end) in rows.ends.enumerated() {
+      shardLosses[shard] = 0
+      while start < Int(end) {
+        let range = start..<min(start + blockRows, Int(end))
+        gather(range, of: rows, input, allTargets)
+        let block = logits.matrix(range.count, vocabularySize)
+        try forward.multiply(hidden.matrix(range.count, hiddenSize), into: block)
+        Softmax.loss(block, bias: bias, targets: targets.baseAddress!, losses: losses.baseAddress!)
+        for i in 0..<range.count { shardLosses[shard] += losses[i] }
+        start = range.upperBound
+      }
+    }
+  }
+
+  /// Logits with bias of single rows: for generation. [rows, V]
+  package func logits(of input: MatrixView) throws -> MatrixView {
+    precondition(input.rows <= blockRows, "more rows than a block")
+    let block = logits.matrix(input.rows, vocabularySize)
+    try forward.multiply(input, into: block)
+    for row in 0..<input.rows { VectorMath.add(bias, to: block.pointer + row * vocabularySize, count: vocabularySize) }
+    return block
+  }
+
+  private var bias: UnsafeMutablePointer<Float> { weights.parameters.floats("decoder.bias").baseAddress! }
+
+  /// Copies scattered rows of a shard together, so that products run over them at once.
+  private func gather(
+    _ range: Range<Int>, of rows: ShardRows, _ input: MatrixView, _ allTargets: UnsafeMutableBufferPointer<Int32>
+  ) {
+    for (i, position) in range.enumerated() {
+      let row = Int(rows.rows[position])
+      (hidden.pointer + i * hiddenSize).update(from: input.pointer + row * input.stride, count: hiddenSize)
+      targets[i] = allTargets[row]
+    }
+  }
+
+  /// One training pass over a subtree: what its chunks have in common.
+  private struct Pass {
+    let head: SoftmaxHead
+    let backward: Product
+    let input: MatrixView
+    let allTargets: UnsafeMutableBufferPointer<Int32>
+    let rows: ShardRows
+    let product: WeightGradient
+    let dInput: MatrixView
+    let shardLosses: UnsafeMutablePointer<Double>
+
+    func rowRange(of shards: Range<Int>) -> Range<Int> {
+      let start = shards.lowerBound == 0 ? 0 : Int(rows.ends[shards.lowerBound - 1])
+      return start..<Int(rows.ends[shards.upperBound - 1])
+    }
+
+    func chunk(_ range: Range<Int>, shards: Range<Int>, into gradient: DecoderGradient, accumulating: Bool) throws {
+      let (v, h) = (head.vocabularySize, head.hiddenSize)
+      head.gather(range, of: rows, input, allTargets)
+      for start in stride(from: 0, to: range.count, by: head.blockRows) {
+        let count = min(head.blockRows, range.count - start)
+        let block = head.logits.matrix(count, v, offset: start * v)
+        try head.forward.multiply(head.hidden.matrix(count, h, offset: start * h), into: block)
+        Softmax.gradient(
+          block, bias: head.bias, targets: head.targets.baseAddress! + start, losses: head.losses.baseAddress! + start)
+        let dBlock = head.dHidden.matrix(count, h)
+        try backward.multiply(block, into: dBlock)
+        for i in 0..<count {
+          let row = Int(rows.rows[range.lowerBound + start + i])
+          (dInput.pointer + row * dInput.stride).update(from: dBlock.pointer + i * h, count: h)
+        }
+      }
+      var start = range.lowerBound
+      for (i, shard) in shards.enumerated() {
+        let end = min(Int(rows.ends[shard]), range.upperBound)
+        for position in start..<end { shardLosses[shard] += head.losses[position - range.lowerBound] }
+        head.chunkEnds[i] = Int32(end - range.lowerBound)
+        start = end
+      }
+      product.accumulate(
+        outputs: head.logits.matrix(range.count, v), inputs: head.hidden.matrix(range.count, h),
+        rows: UnsafeBufferPointer(start: head.sequence.baseAddress, count: range.count),
+        ends: UnsafeBufferPointer(start: head.chunkEnds.baseAddress, count: shards.count), into: gradient.weight,
+        bias: gradient.bias, accumulating: accumulating)
+    }
+  }
+}
+
+/// Where the decoder's gradient goes.
+package final class DecoderGradient {
+  /// [V, H]
+  package let weight: MatrixView
+  /// [V]
+  package let bias: UnsafeMutablePointer<Float>
+  private let owned: [FloatBuffer]
+
+  /// A view of the decoder's part of a gradient arena, which the caller keeps alive.
+  package init(weight: MatrixView, bias: UnsafeMutablePointer<Float>) {
+    self.weight = weight
+    self.bias = bias
+    owned = []
+  }
+
+  /// Memory of its own.
+  package init(vocabularySize: Int, hiddenSize: Int) throws {
+    let (weights, biases) = (
+      try FloatBuffer(count: vocabularySize * hiddenSize), try FloatBuffer(count: vocabularySize)
+    )
+    weight = weights.matrix(vocabularySize, hiddenSize)
+    bias = biases.pointer
+    owned = [weights, biases]
+  }
+}
