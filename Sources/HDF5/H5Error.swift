@@ -27,6 +27,8 @@ package struct H5Error: ReportableError, Equatable {
   package var object: String
   /// The innermost reason: the system's error text where there is one, else the library's description.
   package var cause: String
+  /// Whether the operating system refused a write, so that what the file holds is no longer known.
+  var isFailedWrite = false
   /// The library's error stack, outermost function first, for a bug report.
   package var trace: [String] = []
   package var exitStatus: ExitStatus
@@ -55,6 +57,7 @@ extension H5Error {
     self.init(
       call: call, path: place.path, object: place.object,
       cause: systemText ?? innermost ?? "the library gave no reason",
+      isFailedWrite: place.isWriting && systemText != nil,
       trace: stack.map { "\($0.function): \($0.description)" },
       exitStatus: place.isWriting ? .cannotWrite : .badData)
   }
