@@ -6,6 +6,26 @@ extension H5Object {
     try withIdentifier { try H5Library.check(H5Aexists($0, name), "H5Aexists", at: place) > 0 }
   }
 
+  /// The names of all attributes, in alphabetical order.
+  package func attributeNames() throws -> [String] {
+    try withIdentifier { object in
+      var names: [String] = []
+      // The pointer to `names` lives as long as the iteration, and the iteration is synchronous.
+      try withUnsafeMutablePointer(to: &names) { pointer in
+        var position: hsize_t = 0
+        _ = try H5Library.check(
+          H5Aiterate2(
+            object, H5_INDEX_NAME, H5_ITER_INC, &position,
+            { _, name, _, context in
+              guard let name, let context else { return 0 }
+              context.assumingMemoryBound(to: [String].self).pointee.append(String(cString: name))
+              return 0
+            }, pointer), "H5Aiterate2", at: place)
+      }
+      return names
+    }
+  }
+
   /// Writes a text attribute, in place of one of the same name.
   package func setAttribute(_ name: String, _ value: String) throws {
     try setStrings(name, [value], shape: [])
