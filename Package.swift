@@ -69,6 +69,6 @@ let package = Package(
       swiftSettings: swiftSettings),
 
     tests("HDF5Tests", ["HDF5", "Failures"]),
-    tests("CheckpointsTests", ["Checkpoints", "HDF5", "Failures"]),
+    tests("CheckpointsTests", ["Checkpoints", "HDF5", "Failures", crypto]),
   ]
 )

@@ -59,7 +59,7 @@ import Testing
       #expect(try object.attribute("integers", as: [Int64].self) == [3, -1])
       #expect(try object.attribute("no integers", as: [Int64].self) == [])
       #expect(try object.attributeNames().prefix(3) == ["empty", "integer", "integers"])
-      #expect(try object.attributeNames().count == 10)
+      #expect(try object.attributeNames().count == 9)
       #expect(try object.hasAttribute("real"))
       #expect(try !object.hasAttribute("unreal"))
     }
