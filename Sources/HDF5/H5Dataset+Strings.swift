@@ -39,9 +39,10 @@ extension H5Dataset {
     try withIdentifier { dataset in
       let type = try storedType(dataset)
       let space = try fileSpace(dataset)
-      let count = try H5Library.check(
-        H5Sget_simple_extent_npoints(space.raw), "H5Sget_simple_extent_npoints", at: place)
-      return try H5Strings.read(storedType: type.raw, space: space.raw, count: Int(count), at: place) {
+      let count = try extents(space.raw).reduce(1, *)
+      let (byteCount, overflows) = count.multipliedReportingOverflow(by: max(8, H5Tget_size(type.raw)))
+      try checkPlausible(dataset, byteCount: overflows ? .max : byteCount)
+      return try H5Strings.read(storedType: type.raw, space: space.raw, count: count, at: place) {
         ("H5Dread", H5Dread(dataset, $0, H5S_ALL, H5S_ALL, H5P_DEFAULT, $1))
       }
     }

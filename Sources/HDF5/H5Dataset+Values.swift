@@ -6,7 +6,7 @@ extension H5Dataset {
   package func read<Element: H5Element>(into values: UnsafeMutableBufferPointer<Element>) throws {
     try withIdentifier { dataset in
       let extents = try numericExtents(dataset)
-      let count = try elementCount(extents)
+      let count = extents.reduce(1, *)
       guard count == values.count else {
         throw H5Error("has shape \(extents), \(count) values, where \(values.count) are expected", at: place)
       }
@@ -20,7 +20,8 @@ extension H5Dataset {
   /// All numbers, converted to `Element`.
   package func read<Element: H5Element>(as: Element.Type = Element.self) throws -> [Element] {
     try withIdentifier { dataset in
-      let count = try elementCount(numericExtents(dataset))
+      let count = try numericExtents(dataset).reduce(1, *)
+      try checkPlausible(dataset, byteCount: count * MemoryLayout<Element>.size)
       return try [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
         // Elements are plain numbers, so the library may write over uninitialised memory.
         try read(into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
@@ -31,6 +32,7 @@ extension H5Dataset {
 
   /// Reads the block of `shape` that begins at `offset`, converted to `Element`.
   /// - Throws: `H5Error`, also if the block reaches beyond the dataset.
+  /// - Precondition: `shape` has at least one dimension; a scalar has no blocks.
   package func read<Element: H5Element>(
     at offset: [Int], shape: [Int], into values: UnsafeMutableBufferPointer<Element>
   ) throws {
@@ -112,22 +114,12 @@ extension H5Dataset {
     return try extents(space.raw)
   }
 
-  /// The number of elements; a damaged file can claim more than there are addresses.
-  private func elementCount(_ extents: [Int]) throws -> Int {
-    var count = 1
-    for extent in extents {
-      let (product, overflows) = count.multipliedReportingOverflow(by: extent)
-      guard !overflows else { throw H5Error("has an impossible shape \(extents)", at: place) }
-      count = product
-    }
-    return count
-  }
-
   /// Selects a block in the file and gives `body` the dataset, a memory space of its shape and the selection.
   private func withBlock(
     _ offset: [Int], _ shape: [Int], _ body: (_ dataset: hid_t, _ memory: hid_t, _ file: hid_t) throws -> Void
   ) throws {
-    precondition(offset.count == shape.count, "offset and shape have as many dimensions")
+    precondition(
+      offset.count == shape.count && !shape.isEmpty, "offset and shape have as many dimensions, at least one")
     precondition((offset + shape).allSatisfy { $0 >= 0 }, "a block has no negative offset or extent")
     try withIdentifier { dataset in
       let space = try fileSpace(dataset)
@@ -135,7 +127,7 @@ extension H5Dataset {
       guard extents.count == shape.count, extents.indices.allSatisfy({ offset[$0] + shape[$0] <= extents[$0] }) else {
         throw H5Error("has shape \(extents); a block of \(shape) at \(offset) is not in it", at: place)
       }
-      guard !shape.contains(0), !shape.isEmpty else { return }
+      guard !shape.contains(0) else { return }
       let memory = try H5Identifier.space(shape, at: place)
       try H5Library.check(
         H5Sselect_hyperslab(

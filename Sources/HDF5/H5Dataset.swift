@@ -95,9 +95,22 @@ extension H5Dataset {
     let rank = try H5Library.check(H5Sget_simple_extent_ndims(space), "H5Sget_simple_extent_ndims", at: place)
     var current = [hsize_t](repeating: 0, count: Int(rank))
     try H5Library.check(H5Sget_simple_extent_dims(space, &current, nil), "H5Sget_simple_extent_dims", at: place)
-    return try current.map {
-      guard let extent = Int(exactly: $0) else { throw H5Error("has an extent of \($0)", at: place) }
-      return extent
+    // A damaged file can claim more than there are addresses.
+    var count: hsize_t = 1
+    for extent in current {
+      let (product, overflows) = count.multipliedReportingOverflow(by: max(1, extent))
+      guard !overflows, product <= Int.max / 16 else { throw H5Error("has an impossible shape \(current)", at: place) }
+      count = product
+    }
+    return current.map { Int($0) }
+  }
+
+  /// Refuses to make room for what a damaged file claims to hold: deflate shrinks a thousandfold at best, so the bytes that
+  /// are really there bound those that can come out (zlib's technical details: 1032 to 1).
+  func checkPlausible(_ dataset: hid_t, byteCount: Int) throws {
+    let stored = H5Dget_storage_size(dataset)
+    guard byteCount <= 1 << 26 || hsize_t(byteCount) / 1100 <= stored else {
+      throw H5Error("claims \(byteCount) bytes, but only \(stored) are stored", at: place)
     }
   }
 

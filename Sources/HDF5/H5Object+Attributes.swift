@@ -146,6 +146,7 @@ extension H5Object {
       let space = try H5Identifier(H5Aget_space(attribute.raw), "H5Aget_space", at: place, release: H5Sclose)
       let count = try H5Library.check(
         H5Sget_simple_extent_npoints(space.raw), "H5Sget_simple_extent_npoints", at: place)
+      guard count <= 1 << 24 else { throw H5Error("claims \(count) values", at: place) }
       return try body(attribute.raw, space.raw, Int(count), place)
     }
   }

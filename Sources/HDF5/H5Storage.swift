@@ -36,7 +36,7 @@ package struct H5Storage: Sendable, Equatable {
   func properties(shape: [Int], at place: H5Place) throws -> H5Identifier {
     let properties = try H5Identifier.properties(H5P_DATASET_CREATE, at: place)
     // Without time stamps the same content gives the same bytes.
-    try H5Library.check(H5Pset_obj_track_times(properties.raw, 0 != 0), "H5Pset_obj_track_times", at: place)
+    try H5Library.check(H5Pset_obj_track_times(properties.raw, false), "H5Pset_obj_track_times", at: place)
     guard let chunk, !shape.isEmpty, isExtendable || !shape.contains(0) else { return properties }
     precondition(chunk.count == shape.count, "a chunk has as many dimensions as its dataset")
     precondition(chunk.allSatisfy { $0 > 0 }, "a chunk has no empty dimension")

@@ -97,6 +97,21 @@ import Testing
     #expect(try !H5File.open(path).contains("numbers"))
   }
 
+  /// A dataset of which nothing was ever stored can claim any size.
+  @Test func anAbsurdSizeIsRefusedNotAllocated() throws {
+    let path = directory.file("absurd.h5")
+    let file = try H5File.create(path)
+    let storage = H5Storage(chunk: [1024, 1], isExtendable: true)
+    _ = try file.createDataset("huge", .float32, shape: [1 << 50, 8], storage: storage)
+    _ = try file.createDataset("impossible", .float32, shape: [1 << 50, 1 << 50], storage: storage)
+    try file.close()
+    let reader = try H5File.open(path)
+    let huge = try #require(throws: H5Error.self) { try reader.openDataset("huge").read(as: Float.self) }
+    #expect(huge.cause.hasPrefix("claims "))
+    let impossible = try #require(throws: H5Error.self) { try reader.openDataset("impossible").shape() }
+    #expect(impossible.cause.hasPrefix("has an impossible shape"))
+  }
+
   @Test func theLibraryPrintsNothing() async throws {
     let directory = directory.path
     let result = await #expect(
