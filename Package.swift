@@ -67,5 +67,8 @@ let package = Package(
       name: "worker-scenarios",
       dependencies: ["Training", "Workers", "Corpus", "Checkpoints", "Configuration", "Arena", "Failures"],
       swiftSettings: swiftSettings),
+
+    tests("HDF5Tests", ["HDF5", "Failures"]),
+    tests("CheckpointsTests", ["Checkpoints", "HDF5", "Failures", crypto]),
   ]
 )

@@ -1,1 +1,70 @@
 #include <hdf5.h>
+
+// What Swift can't import from HDF5's headers, under the spelling that the C documentation uses. Written for HDF5 1.10 to
+// 1.14: wherever those differ, the difference stays in this file.
+
+#define LOCKSTEP_GETTER(type, name)                                                                                   \
+  __attribute__((swift_name("getter:" #name "()"))) static inline type lockstep_##name(void) { return name; }
+
+// Predefined datatypes: each is the macro `(H5OPEN H5T_..._g)`, a call that initialises the library, then a variable.
+LOCKSTEP_GETTER(hid_t, H5T_NATIVE_FLOAT)
+LOCKSTEP_GETTER(hid_t, H5T_NATIVE_DOUBLE)
+LOCKSTEP_GETTER(hid_t, H5T_NATIVE_UINT8)
+LOCKSTEP_GETTER(hid_t, H5T_NATIVE_UINT16)
+LOCKSTEP_GETTER(hid_t, H5T_NATIVE_UINT32)
+LOCKSTEP_GETTER(hid_t, H5T_NATIVE_UINT64)
+LOCKSTEP_GETTER(hid_t, H5T_NATIVE_INT32)
+LOCKSTEP_GETTER(hid_t, H5T_NATIVE_INT64)
+LOCKSTEP_GETTER(hid_t, H5T_C_S1)
+
+// Property list classes: the same comma expressions.
+LOCKSTEP_GETTER(hid_t, H5P_FILE_CREATE)
+LOCKSTEP_GETTER(hid_t, H5P_FILE_ACCESS)
+LOCKSTEP_GETTER(hid_t, H5P_GROUP_CREATE)
+LOCKSTEP_GETTER(hid_t, H5P_DATASET_CREATE)
+LOCKSTEP_GETTER(hid_t, H5P_DATASET_ACCESS)
+LOCKSTEP_GETTER(hid_t, H5P_LINK_CREATE)
+LOCKSTEP_GETTER(hid_t, H5P_ATTRIBUTE_CREATE)
+
+// File access flags: `(H5CHECK H5OPEN 0x0002u)`, comma expressions again.
+LOCKSTEP_GETTER(unsigned, H5F_ACC_RDONLY)
+LOCKSTEP_GETTER(unsigned, H5F_ACC_TRUNC)
+LOCKSTEP_GETTER(unsigned, H5F_ACC_EXCL)
+
+// Casts: `((size_t)(-1))` is not imported, and `0` or `(hid_t)0` is imported with whichever integer type this version's
+// spelling suggests. The macros are undefined below, so that each name means the getter alone.
+LOCKSTEP_GETTER(hid_t, H5P_DEFAULT)
+LOCKSTEP_GETTER(hid_t, H5E_DEFAULT)
+LOCKSTEP_GETTER(hid_t, H5S_ALL)
+LOCKSTEP_GETTER(hsize_t, H5S_UNLIMITED)
+LOCKSTEP_GETTER(size_t, H5T_VARIABLE)
+LOCKSTEP_GETTER(unsigned, H5P_CRT_ORDER_TRACKED)
+LOCKSTEP_GETTER(unsigned, H5P_CRT_ORDER_INDEXED)
+
+#undef LOCKSTEP_GETTER
+#undef H5P_DEFAULT
+#undef H5E_DEFAULT
+#undef H5S_ALL
+#undef H5S_UNLIMITED
+#undef H5T_VARIABLE
+#undef H5P_CRT_ORDER_TRACKED
+#undef H5P_CRT_ORDER_INDEXED
+
+// H5Dvlen_reclaim became H5Treclaim in 1.12, and the old name may be configured away.
+static inline herr_t lockstep_H5Treclaim(hid_t type, hid_t space, void *buffer) {
+#if H5_VERSION_GE(1, 12, 0)
+  return H5Treclaim(type, space, lockstep_H5P_DEFAULT(), buffer);
+#else
+  return H5Dvlen_reclaim(type, space, lockstep_H5P_DEFAULT(), buffer);
+#endif
+}
+
+// H5Pset_file_locking came with 1.10.7 and 1.12.1; before, only the environment variable HDF5_USE_FILE_LOCKING decides.
+static inline herr_t lockstep_H5Pdisable_file_locking(hid_t file_access) {
+#if H5_VERSION_GE(1, 12, 1) || (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 12, 0))
+  return H5Pset_file_locking(file_access, 0, 1);
+#else
+  (void)file_access;
+  return 0;
+#endif
+}

@@ -1,0 +1,91 @@
+import Failures
+import HDF5
+
+/// Reads one checkpoint. HDF5 sees the file only after its seal, and unless told otherwise its digest, were found right.
+///
+/// May be used from several threads. Everything thrown is a `ReportableError` (bad data) that names file and dataset.
+package final class CheckpointReader: Sendable {
+  package let path: String
+  package let seal: CheckpointSeal
+  package let header: CheckpointHeader
+  /// The parameters, in the order in which they were written.
+  package let parameters: [TensorInfo]
+  /// The names of what the optimiser keeps per weight.
+  package let slots: [String]
+  /// The states that streams carry, such as `hidden_l0` with shape [streams, hidden size].
+  package let streamStates: [TensorInfo]
+  private let file: H5File
+
+  /// - Parameter verifyDigest: whether to read the whole file once and compare its digest.
+  package init(path: String, verifyDigest: Bool = true) throws {
+    self.path = path
+    seal = try CheckpointSeal(of: path)
+    if verifyDigest { try seal.verifyDigest(of: path) }
+    file = try H5File.open(path)
+    header = try CheckpointHeader(from: file)
+    parameters = try TensorInfo.list(in: file.openGroup("parameters"))
+    let optimizer = try file.openGroup("optimizer")
+    slots = try optimizer.links().filter { try !optimizer.isDataset($0) }
+    streamStates = try TensorInfo.list(in: file.openGroup("streams")).filter { $0.name != "position" }
+  }
+
+  /// Bytes of the file.
+  package var fileSize: Int { CheckpointSeal.size + seal.byteCount }
+
+  /// Reads a parameter, row-major.
+  /// - Throws: also if its shape is not `shape`.
+  package func readParameter(
+    _ name: String, shape: [Int], into values: UnsafeMutableBufferPointer<Float>
+  ) throws {
+    try file.openGroup("parameters").readTensor(name, shape: shape, into: values)
+  }
+
+  /// Reads what the optimiser keeps in `slot` for a parameter.
+  /// - Throws: also if its shape is not `shape`.
+  package func readSlot(
+    _ slot: String, parameter: String, shape: [Int], into values: UnsafeMutableBufferPointer<Float>
+  ) throws {
+    try file.openGroup("optimizer").openGroup(slot).readTensor(parameter, shape: shape, into: values)
+  }
+
+  /// The tensors that `slot` holds.
+  package func tensors(inSlot slot: String) throws -> [TensorInfo] {
+    try TensorInfo.list(in: file.openGroup("optimizer").openGroup(slot))
+  }
+
+  /// Reads a state that streams carry.
+  /// - Throws: also if its shape is not `shape`.
+  package func readStreamState(
+    _ name: String, shape: [Int], into values: UnsafeMutableBufferPointer<Float>
+  ) throws {
+    try file.openGroup("streams").readTensor(name, shape: shape, into: values)
+  }
+
+  /// How many tokens each stream of the global batch has consumed; empty if that was not written.
+  package func streamPositions() throws -> [Int64] {
+    let streams = try file.openGroup("streams")
+    return try streams.contains("position") ? streams.openDataset("position").read() : []
+  }
+
+  /// The metrics up to this checkpoint; empty if they were not written.
+  package func history() throws -> History {
+    guard try file.contains("history") else { return History() }
+    let group = try file.openGroup("history")
+    return try History(
+      train: HistoryTable(from: group.openGroup("train")), valid: HistoryTable(from: group.openGroup("valid")))
+  }
+}
+
+extension HistoryTable {
+  fileprivate init(from group: H5Group) throws {
+    let columns = try group.links().map { name in
+      let dataset = try group.openDataset(name)
+      return Column(
+        name, try dataset.elementType() == .int64 ? .integers(dataset.read()) : .reals(dataset.read()))
+    }
+    guard Set(columns.map(\.values.count)).count <= 1 else {
+      throw Failure(.badData, "its columns differ in length", at: "\(group.path):\(group.name)")
+    }
+    self.init(columns)
+  }
+}

@@ -1,0 +1,171 @@
+import Failures
+import Foundation
+import HDF5
+
+/// Writes one checkpoint: under a temporary name beside `path` until `close()` puts the finished, sealed file in place.
+///
+/// A writer that is dropped without `close()`, or whose `close()` throws, leaves nothing behind, and what was at `path`
+/// stays. Everything thrown is a `Failure` (can't write).
+package struct CheckpointWriter: ~Copyable {
+  /// Where the checkpoint will be.
+  package let path: String
+  private let temporaryPath: String
+  private let groups: Groups
+  private var slots: [String: H5Group] = [:]
+  private var isInPlace = false
+
+  /// Marks the name of a file that is being written.
+  static let temporaryMark = ".partial-"
+
+  /// Begins a checkpoint and writes all but tensors and history.
+  package init(path: String, header: CheckpointHeader) throws {
+    let temporaryPath = "\(path)\(Self.temporaryMark)\(getpid())"
+    let groups: Groups
+    do {
+      groups = try Groups(temporaryPath, header)
+    } catch {
+      Self.remove(temporaryPath)
+      throw CheckpointWriter.failure(error, path)
+    }
+    self.path = path
+    self.temporaryPath = temporaryPath
+    self.groups = groups
+  }
+
+  deinit {
+    if !isInPlace { Self.remove(temporaryPath) }
+  }
+
+  /// Writes a parameter, row-major, under its PyTorch name.
+  /// - Parameter gateOrder: the order of the gates' blocks of rows, such as `i f g o`, for a recurrent layer's tensor.
+  package mutating func writeParameter(
+    _ name: String, shape: [Int], _ values: UnsafeBufferPointer<Float>, gateOrder: String? = nil
+  ) throws {
+    try reporting {
+      let dataset = try Self.write(name, shape: shape, values, in: groups.parameters)
+      if let gateOrder { try dataset.setAttribute("gate_order", gateOrder) }
+      try dataset.close()
+    }
+  }
+
+  /// Writes what the optimiser keeps per weight of a parameter, such as the slot `exp_avg`.
+  package mutating func writeSlot(
+    _ slot: String, parameter: String, shape: [Int], _ values: UnsafeBufferPointer<Float>
+  ) throws {
+    let existing = slots[slot]
+    slots[slot] = try reporting {
+      let group = try existing ?? groups.optimizer.createGroup(slot)
+      try Self.write(parameter, shape: shape, values, in: group).close()
+      return group
+    }
+  }
+
+  /// Writes a state that streams carry from window to window, such as `hidden_l0` with shape [streams, hidden size].
+  package mutating func writeStreamState(
+    _ name: String, shape: [Int], _ values: UnsafeBufferPointer<Float>
+  ) throws {
+    try reporting { try Self.write(name, shape: shape, values, in: groups.streams).close() }
+  }
+
+  /// Writes how many tokens each stream of the global batch has consumed.
+  package mutating func writeStreamPositions(_ positions: [Int64]) throws {
+    try reporting { try Self.write("position", positions, in: groups.streams) }
+  }
+
+  /// Writes the metrics so far.
+  package mutating func writeHistory(_ history: History) throws {
+    try reporting {
+      let group = try groups.file.createGroup("history")
+      for (name, table) in [("train", history.train), ("valid", history.valid)] {
+        let group = try group.createGroup(name)
+        for column in table.columns {
+          switch column.values {
+          case .integers(let values): try Self.write(column.name, values, in: group)
+          case .reals(let values): try Self.write(column.name, values, in: group)
+          }
+        }
+      }
+    }
+  }
+
+  /// Finishes the file, seals it with its digest and puts it in place, all of it on the disk when this returns.
+  package consuming func close() throws {
+    do {
+      try groups.file.close()
+      try Self.seal(temporaryPath)
+      try PosixFile.move(temporaryPath, over: path)
+      isInPlace = true
+      try PosixFile.synchronizeDirectory((path as NSString).deletingLastPathComponent.orCurrentDirectory)
+    } catch {
+      throw CheckpointWriter.failure(error, path)
+    }
+  }
+}
+
+extension CheckpointWriter {
+  /// The open file and the groups that tensors go to.
+  private struct Groups {
+    let file: H5File
+    let parameters: H5Group
+    let optimizer: H5Group
+    let streams: H5Group
+
+    init(_ path: String, _ header: CheckpointHeader) throws {
+      file = try H5File.create(path, existing: .replace, userBlockSize: CheckpointSeal.size)
+      try header.write(to: file)
+      parameters = try file.createGroup("parameters")
+      optimizer = try file.openGroup("optimizer")
+      streams = try file.createGroup("streams")
+    }
+  }
+
+  private func reporting<Result>(_ body: () throws -> Result) throws -> Result {
+    do { return try body() } catch { throw CheckpointWriter.failure(error, path) }
+  }
+
+  private static func failure(_ error: any Error, _ path: String) -> Failure {
+    Failure(
+      .cannotWrite, "the checkpoint can't be written", at: path, cause: "\(error)",
+      remedy: "checkpoints written before are untouched; make room or give access, then continue with --resume latest")
+  }
+
+  /// Removes a temporary file; the blocks of an emptied file are free at once, even if the library still has it open.
+  private static func remove(_ path: String) {
+    _ = truncate(path, 0)
+    _ = unlink(path)
+  }
+
+  private static func seal(_ path: String) throws {
+    let file = try PosixFile(path, O_RDWR)
+    try file.write(CheckpointSeal(sealing: file).block, at: 0)
+    try file.synchronize()
+  }
+
+  private static func write(
+    _ name: String, shape: [Int], _ values: UnsafeBufferPointer<Float>, in group: H5Group
+  ) throws -> H5Dataset {
+    precondition(!name.isEmpty && !name.contains("/"), "a tensor's name is one link in its group")
+    precondition(values.count == shape.reduce(1, *), "as many values as the shape has places")
+    let dataset = try group.createDataset(name, .float32, shape: shape, storage: storage(shape, elementSize: 4))
+    try dataset.write(values)
+    return dataset
+  }
+
+  private static func write<Element: H5Element>(_ name: String, _ values: [Element], in group: H5Group) throws {
+    let storage = storage([values.count], elementSize: MemoryLayout<Element>.size)
+    try group.createDataset(name, values, storage: storage).close()
+  }
+
+  /// Chunks of about a mebibyte: whole rows, each chunk with a checksum. Not compressed, since weights hardly shrink.
+  private static func storage(_ shape: [Int], elementSize: Int) -> H5Storage {
+    guard !shape.isEmpty else { return .contiguous }
+    let row = max(1, shape.dropFirst().reduce(1, *))
+    let rows = max(1, (1 << 20) / (row * elementSize))
+    return H5Storage(chunk: [rows] + shape.dropFirst().map { max(1, $0) }, fletcher32: true)
+  }
+}
+
+extension String {
+  /// The directory of a path that names none is the current one.
+  var orCurrentDirectory: String { isEmpty ? "." : self }
+}

@@ -1,0 +1,39 @@
+import Failures
+import HDF5
+
+/// Weights to start from: a Lockstep checkpoint, or an HDF5 file with one dataset a tensor under PyTorch's names, at
+/// `/NAME` or `/parameters/NAME`, as h5py writes it from `named_parameters()`.
+package final class InitialParameters: Sendable {
+  package let path: String
+  /// The tensors, in the file's order.
+  package let parameters: [TensorInfo]
+  private let file: H5File
+  private let group: H5Group
+
+  /// - Throws: `ReportableError` (bad data) if the file is missing, damaged, not HDF5, or holds no tensor.
+  package init(path: String) throws {
+    self.path = path
+    if try CheckpointSeal.isPresent(in: path) {
+      try CheckpointSeal(of: path).verifyDigest(of: path)
+    }
+    file = try H5File.open(path)
+    group = try file.contains("parameters") ? file.openGroup("parameters") : file
+    parameters = try TensorInfo.list(in: group)
+    guard !parameters.isEmpty else {
+      throw Failure(
+        .badData, "holds no tensor", at: "\(path):\(group.name)",
+        remedy: "write one dataset a parameter, at /NAME or /parameters/NAME, such as rnn.weight_ih_l0")
+    }
+  }
+
+  /// Reads a tensor, row-major, converted to single precision.
+  /// - Throws: `ReportableError` (bad data) if it is missing or its shape is not `shape`.
+  package func read(_ name: String, shape: [Int], into values: UnsafeMutableBufferPointer<Float>) throws {
+    guard parameters.contains(where: { $0.name == name }) else {
+      throw Failure(
+        .badData, "there is no tensor '\(name)'", at: "\(path):\(group.name)",
+        remedy: "the file has \(parameters.map(\.name).joined(separator: ", "))")
+    }
+    try group.readTensor(name, shape: shape, into: values)
+  }
+}
