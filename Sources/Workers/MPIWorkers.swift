@@ -12,6 +12,9 @@ package struct MPIWorkers: WorkerGroup {
     self.world = world
   }
 
+  /// The same workers with another limit on the bytes of one MPI message; for tests of what happens beyond it.
+  package func limitingMessages(to bytes: Int) -> MPIWorkers { MPIWorkers(world.limitingMessages(to: bytes)) }
+
   package var rank: Int { world.rank }
   package var count: Int { world.size }
 
