@@ -45,7 +45,12 @@ package enum WorkerLaunch {
   ///
   /// Needs no MPI, so it serves for wrong options as well.
   package static func report(_ error: any Error) -> ExitStatus {
-    if Launcher.current?.rank ?? 0 == 0 { write("error: \(error)") }
+    if Launcher.current?.rank ?? 0 == 0 {
+      write("error: \(error)")
+    } else {
+      // mpirun kills the job at the first non-zero exit, which must not come before rank 0 has written its line.
+      usleep(500_000)
+    }
     return ExitStatus(error)
   }
 
