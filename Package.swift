@@ -65,10 +65,19 @@ let package = Package(
       swiftSettings: swiftSettings),
     .executableTarget(
       name: "worker-scenarios",
-      dependencies: ["Training", "Workers", "Corpus", "Checkpoints", "Configuration", "Arena", "Failures"],
+      dependencies: [
+        "WorkerScenarios", "Training", "Workers", "Corpus", "Checkpoints", "Configuration", "Arena", "Failures",
+      ],
       swiftSettings: swiftSettings),
 
     tests("HDF5Tests", ["HDF5", "Failures"]),
     tests("CheckpointsTests", ["Checkpoints", "HDF5", "Failures", crypto]),
+    // The scenarios themselves are a library, so that tests run them on threads as well.
+    room("WorkerScenarios", ["Workers", "Failures"]),
+
+    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
+    tests("MPITests", ["MPI", "Failures"]),
+    tests("WorkersTests", ["Workers", "WorkerScenarios", "Failures"]),
+    tests("ParallelTests", ["TestSupport", "worker-scenarios"]),
   ]
 )

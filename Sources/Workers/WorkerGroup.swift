@@ -1,0 +1,79 @@
+/// The workers that train one model together, as one of them sees them.
+///
+/// Every call but ``abandon(_:)`` is collective: all workers make the same calls in the same order. Collectives throw
+/// when another worker has failed (threads) or when the MPI library reports an error. Buffers of different workers must
+/// not overlap, unless said otherwise.
+package protocol WorkerGroup: Sendable {
+  /// 0..<count
+  var rank: Int { get }
+  var count: Int { get }
+
+  /// Returns when every worker has called it.
+  func barrier() throws
+
+  /// Copies the bytes of worker `root` over those of all others. All pass the same size.
+  func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws
+
+  /// Personalised all-to-all: `sending[p]` goes to worker p, `receiving[p]` is filled from worker p.
+  ///
+  /// Sizes may differ per peer and may be 0, but both sides must agree on each. The own element is copied. Messages over
+  /// 2 GiB work.
+  func exchange(sending: [UnsafeRawBufferPointer], receiving: [UnsafeMutableRawBufferPointer]) throws
+
+  /// In place: worker p contributes the bytes `segments[p]` of its own buffer; afterwards all hold all segments.
+  ///
+  /// All workers pass the same segments, which don't overlap. Workers that share memory may pass one and the same buffer.
+  func allGather(_ bytes: UnsafeMutableRawBufferPointer, segments: [Range<Int>]) throws
+
+  /// Replaces `values` by their sums over the workers, on every worker the same bits.
+  ///
+  /// The order of additions is the library's choice under MPI and that of the ranks between threads: with another number
+  /// of workers the last bits differ.
+  func allReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws
+  func allReduceSum(_ values: UnsafeMutableBufferPointer<Double>) throws
+
+  /// Tells all workers whether all are well. nil: this worker is.
+  ///
+  /// If any worker passes an error, every worker throws the same ``WorkerFailure``: that of the lowest failing rank.
+  /// Costs one small reduction when all are well, so it may be called once a step.
+  func agree(_ failure: (any Error)?) throws
+
+  /// Workers that share an address space get the pointers of all, by rank; nil where memory is not shared (MPI).
+  ///
+  /// Reading through another worker's pointer needs a ``barrier()`` (or another collective) after the writes.
+  func share(_ pointer: UnsafeMutableRawPointer) throws -> [UnsafeMutableRawPointer]?
+
+  /// Ends the other workers, called by one that can't go on while they may be inside of a collective.
+  ///
+  /// Threads: the current or next collective of each throws. MPI: reports the error and ends the job at once, so the
+  /// call does not return. Not collective.
+  func abandon(_ error: any Error)
+}
+
+extension WorkerGroup {
+  /// Runs `body` on every worker and agrees on the outcome: all return, or all throw the same ``WorkerFailure``.
+  ///
+  /// For steps that can fail on one worker only, such as reading a file. `body` must not call collectives: one that
+  /// throws early would leave the others waiting in them.
+  package func agreeing<Result>(_ body: () throws -> Result) throws -> Result {
+    let outcome = Swift.Result { try body() }
+    switch outcome {
+    case .success(let value):
+      try agree(nil)
+      return value
+    case .failure(let error):
+      try agree(error)
+      preconditionFailure("agree(error) returned")
+    }
+  }
+
+  /// Whether a stop signal has reached any worker. Collective; the answer is the same on all.
+  ///
+  /// Signals reach processes at different moments, and a worker that stops a step before the others would leave them
+  /// waiting.
+  package func stopRequested() throws -> Bool {
+    var requests = StopSignal.received == nil ? 0.0 : 1.0
+    try withUnsafeMutablePointer(to: &requests) { try allReduceSum(UnsafeMutableBufferPointer(start: $0, count: 1)) }
+    return requests > 0
+  }
+}

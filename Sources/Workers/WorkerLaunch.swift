@@ -1,0 +1,100 @@
+import Failures
+import Glibc
+import MPI
+
+/// Starts the workers that a command line asks for, and ends them.
+package enum WorkerLaunch {
+  /// Runs `body` on every worker and returns when all are done.
+  ///
+  /// Under `mpirun` the workers are the MPI ranks, each a process with one body on the calling thread, which must be the
+  /// main one. Otherwise they are `threads` threads of this process; with one (or nil) the body runs on the calling
+  /// thread, without MPI.
+  ///
+  /// An error that all workers agreed on (``WorkerFailure``) is thrown here on every rank, after `MPI_Finalize`: pass it
+  /// to ``report(_:)``, which prints it once. Threads: so is the error of the lowest worker that failed by itself. MPI: a
+  /// rank that fails by itself can't leave in good order, since the others may wait for it in a collective, so it prints
+  /// its error and ends the whole job here.
+  package static func run(threads: Int?, _ body: @escaping @Sendable (any WorkerGroup) throws -> Void) throws {
+    let threads = threads ?? 1
+    guard threads >= 1 else {
+      throw Failure(.usage, "\(threads) workers can't train anything", at: "--workers", remedy: "give 1 or more")
+    }
+    // Without a known size (plain PMIx) there may be one rank only; that is settled after MPI_Init.
+    if let launcher = Launcher.current, threads == 1 || launcher.size != 1 {
+      try runRanks(threads: threads, body)
+    } else if threads > 1 {
+      try ThreadWorkers.run(count: threads, body)
+    } else {
+      try body(SingleWorker())
+    }
+  }
+
+  /// Runs `body` as ``run(threads:_:)`` does, reports an error, and gives the status for the process to exit with.
+  package static func main(
+    threads: Int?, _ body: @escaping @Sendable (any WorkerGroup) throws -> Void
+  ) -> ExitStatus {
+    do {
+      try run(threads: threads, body)
+      return .done
+    } catch {
+      return report(error)
+    }
+  }
+
+  /// Prints an error that every process of the job has, once: on rank 0 under `mpirun`. Returns its exit status.
+  ///
+  /// Needs no MPI, so it serves for wrong options as well.
+  package static func report(_ error: any Error) -> ExitStatus {
+    if Launcher.current?.rank ?? 0 == 0 {
+      write("error: \(error)")
+    } else {
+      // mpirun kills the job at the first non-zero exit, which must not come before rank 0 has written its line.
+      usleep(500_000)
+    }
+    return ExitStatus(error)
+  }
+
+  /// Prints an error that only this worker has.
+  static func print(_ error: any Error, rank: Int, of count: Int) {
+    write(count > 1 ? "error: worker \(rank): \(error)" : "error: \(error)")
+  }
+
+  private static func runRanks(
+    threads: Int, _ body: @Sendable (any WorkerGroup) throws -> Void
+  ) throws {
+    if threads > 1, let size = Launcher.current?.size { throw bothThreadsAndRanks(threads: threads, ranks: size) }
+    let runtime = try MPIRuntime()
+    let workers = MPIWorkers(runtime.world)
+    do {
+      guard threads == 1 else {
+        // Every rank finds the same, so this is agreed on without asking.
+        let failure = bothThreadsAndRanks(threads: threads, ranks: workers.count)
+        throw WorkerFailure(failure, rank: 0, failedEverywhere: true)
+      }
+      try body(workers)
+    } catch let agreed as WorkerFailure {
+      try runtime.finalize()
+      throw agreed
+    } catch {
+      workers.abandon(error)
+    }
+    try runtime.finalize()
+  }
+
+  private static func bothThreadsAndRanks(threads: Int, ranks: Int) -> Failure {
+    Failure(
+      .usage, "asks for \(threads) threads while mpirun has started \(ranks) ranks", at: "--workers",
+      remedy: "choose one: 'mpirun -n N' without --workers, or --workers without mpirun")
+  }
+
+  /// One line to standard error in one call, so that lines of several ranks don't mix.
+  private static func write(_ line: String) {
+    var bytes = Array("\(line)\n".utf8)
+    while !bytes.isEmpty {
+      let written = Glibc.write(STDERR_FILENO, bytes, bytes.count)
+      if written < 0 && errno == EINTR { continue }
+      guard written > 0 else { return }
+      bytes.removeFirst(written)
+    }
+  }
+}
