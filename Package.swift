@@ -67,5 +67,7 @@ let package = Package(
       name: "worker-scenarios",
       dependencies: ["Training", "Workers", "Corpus", "Checkpoints", "Configuration", "Arena", "Failures"],
       swiftSettings: swiftSettings),
+
+    tests("ConfigurationTests", ["Configuration", "Failures"]),
   ]
 )
