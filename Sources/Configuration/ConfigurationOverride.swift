@@ -3,12 +3,13 @@ import Failures
 /// One `--set path.to.key=value` of the command line.
 struct ConfigurationOverride {
   var key: ConfigurationKey
-  var given: GivenValue
+  /// nil: `null`, which takes the key out, so that its default holds.
+  var given: GivenValue?
 
   /// Takes the argument apart at its first `=`.
   ///
   /// The value of a path key is taken as it stands, since a shell user may well have spaces, `#` or `:` in a path;
-  /// other values are YAML scalars. `null` takes the key out, so that its default holds.
+  /// other values are YAML scalars.
   ///
   /// - Throws: a ``Failure`` that names the argument if it has no `=` or the key does not exist.
   init(_ argument: String) throws(Failure) {
@@ -27,11 +28,12 @@ struct ConfigurationOverride {
       throw UnknownKey(name: String(path[path.index(after: dot)...]), section: section).failure(at: place)
     }
     self.key = key
-    self.given = GivenValue(content: Self.content(of: text), place: place, isOverride: true)
+    let isNull = text == "null" || text == "~"
+    self.given = isNull ? nil : GivenValue(content: Self.content(of: text), place: place, isOverride: true)
   }
 
   private static func content(of text: String) -> GivenValue.Content {
-    if ["", "~", "null"].contains(text) { return .nothing }
+    if text.isEmpty { return .nothing }
     // A shell has taken its quotes away; a pair that is left was meant for YAML.
     for quote in ["\"", "'"] where text.count >= 2 && text.hasPrefix(quote) && text.hasSuffix(quote) {
       return .scalar(String(text.dropFirst().dropLast()), isQuoted: true)

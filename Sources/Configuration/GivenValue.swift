@@ -25,7 +25,8 @@ extension GivenValue {
     let found: String
     switch content {
     case .nothing:
-      throw Failure(.usage, "'\(key.path)' has no value", at: place, remedy: "\(remedy), or remove the key")
+      let wayOut = isOverride ? "null to take it out" : "remove the key"
+      throw Failure(.usage, "'\(key.path)' has no value", at: place, remedy: "\(remedy), or \(wayOut)")
     case .list: found = "a list"
     case .mapping: found = "a mapping"
     case .scalar(let text, let isQuoted):

@@ -20,7 +20,7 @@ extension RunConfiguration {
     var given = document.given
     for argument in overrides {
       let override = try ConfigurationOverride(argument)
-      given[override.key.path] = override.given.content == .nothing ? nil : override.given
+      given[override.key.path] = override.given
     }
     // Whoever asks for steps on the command line does not want to be told of the file's epochs, and the other way round.
     for (asked, other) in [("epochs", "steps"), ("steps", "epochs")].map({ ("training.\($0)", "training.\($1)") })

@@ -1,6 +1,6 @@
 import Failures
 
-/// A key whose value is not the same in two configurations; nil where the key is absent or without meaning.
+/// A key whose value is not the same in two configurations; nil where the key is absent.
 package struct ConfigurationDifference: Sendable, Equatable {
   package var key: String
   package var saved: String?
@@ -13,8 +13,9 @@ extension RunConfiguration {
   /// The keys in which this configuration differs from the one that a checkpoint was written under, in table order.
   package func differences(from saved: RunConfiguration) -> [ConfigurationDifference] {
     Self.keys.compactMap { key in
-      let before = key.applies(to: saved) ? key.load(saved) : nil
-      let now = key.applies(to: self) ? key.load(self) : nil
+      // Where a key means something in only one of them, the key that it depends on differs and stands for it.
+      guard key.applies(to: saved), key.applies(to: self) else { return nil }
+      let (before, now) = (key.load(saved), key.load(self))
       guard before != now else { return nil }
       return ConfigurationDifference(
         key: key.path, saved: before?.yaml, requested: now?.yaml, mayChangeOnResume: key.mayChangeOnResume)
