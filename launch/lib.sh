@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What the scripts of launch/ share; it is sourced, not started. The one list of packages is here.
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
 # Open MPI refuses to start as root, which is what containers and CI machines are, unless told twice.
 if [ "$(id -u)" -eq 0 ]; then
@@ -58,7 +58,7 @@ install_packages() {
 # Swift is not a package of Debian's, and replacing somebody's toolchain is not ours to do: find it, or say how to get it.
 find_swift() {
   local directory
-  for directory in "${SWIFTLY_BIN_DIR:-$HOME/.local/share/swiftly/bin}" /opt/swift/usr/bin /usr/local/swift/usr/bin; do
+  for directory in "${SWIFTLY_BIN_DIR:-${HOME:-/root}/.local/share/swiftly/bin}" /opt/swift/usr/bin /usr/local/swift/usr/bin; do
     if command -v swift >/dev/null; then return; fi
     if [ -x "$directory/swift" ]; then PATH="$directory:$PATH"; fi
   done
