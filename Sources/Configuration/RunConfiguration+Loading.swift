@@ -17,19 +17,35 @@ extension RunConfiguration {
   /// - Throws: as ``init(contentsOf:overrides:)``.
   package init(yaml: String, source: String, overrides: [String] = []) throws(Failure) {
     let document = try ConfigurationDocument(yaml: yaml, source: source)
-    var given = document.given
+    let given = try Self.applying(overrides, to: document.given)
+    self.init()
+    let used = try store(given)
+    try fillIn(whatIsMissingFrom: used, document)
+    try checkRules { path in used[path]?.place ?? document.place(ofSection: path.section) }
+  }
+
+  private static func applying(
+    _ overrides: [String], to file: [String: GivenValue]
+  ) throws(Failure) -> [String: GivenValue] {
+    var given = file
     for argument in overrides {
       let override = try ConfigurationOverride(argument)
       given[override.key.path] = override.given
     }
     // Whoever asks for steps on the command line does not want to be told of the file's epochs, and the other way round.
-    for (asked, other) in [("epochs", "steps"), ("steps", "epochs")].map({ ("training.\($0)", "training.\($1)") })
+    for (asked, other) in [("training.epochs", "training.steps"), ("training.steps", "training.epochs")]
     where given[asked]?.isOverride == true && given[other]?.isOverride == false {
       given[other] = nil
     }
+    return given
+  }
 
-    self.init()
-    // The selectors first: whether a conditional key may stand at all depends on them.
+  /// Checks and stores the given values.
+  ///
+  /// - Returns: those that were used.
+  private mutating func store(_ given: [String: GivenValue]) throws(Failure) -> [String: GivenValue] {
+    var used = given
+    // The keys without a condition first: whether the others may stand at all depends on them.
     for key in Self.keys where key.condition == nil {
       if let value = given[key.path] { key.store(try value.value(for: key), &self) }
     }
@@ -38,11 +54,17 @@ extension RunConfiguration {
       if key.applies(to: self) {
         key.store(try value.value(for: key), &self)
       } else if given[condition.selector]?.isOverride == true, !value.isOverride {
-        given[key.path] = nil  // `--set optimizer.name=adam` also does away with what the file says on SGD's momentum.
+        used[key.path] = nil  // `--set optimizer.name=adam` also does away with what the file says on SGD's momentum.
       } else if try condition.neutral != value.value(for: key) {
         throw misplaced(key, condition, at: value.place)
       }
     }
+    return used
+  }
+
+  private mutating func fillIn(
+    whatIsMissingFrom given: [String: GivenValue], _ document: ConfigurationDocument
+  ) throws(Failure) {
     for key in Self.keys where given[key.path] == nil {
       switch key.fallback {
       case .required:
@@ -53,7 +75,6 @@ extension RunConfiguration {
       case .initial, .absent: break
       }
     }
-    try checkRules { path in given[path]?.place ?? document.place(ofSection: path.section) }
   }
 
   private func misplaced(

@@ -64,4 +64,9 @@ import Testing
       #expect(message == "no error" || message.hasPrefix("c.yaml:"), "\(message)")
     }
   }
+  @Test(arguments: ["[", "- ", "{a: ", "? "])
+  func deepNestingNeverTraps(opening: String) {
+    #expect(complaint("model: " + String(repeating: opening, count: 100_000)).hasPrefix("c.yaml:"))
+    #expect(complaint("model:\n " + String(repeating: opening, count: 900)).hasPrefix("c.yaml:"))
+  }
 }
