@@ -79,5 +79,6 @@ let package = Package(
     tests("MPITests", ["MPI", "Failures"]),
     tests("WorkersTests", ["Workers", "WorkerScenarios", "Failures"]),
     tests("ParallelTests", ["TestSupport", "worker-scenarios"]),
+    tests("ConfigurationTests", ["Configuration", "Failures"]),
   ]
 )

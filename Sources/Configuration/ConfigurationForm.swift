@@ -1,0 +1,99 @@
+/// What the value of a key may be.
+enum ConfigurationForm: Sendable, Equatable {
+  case integer(ClosedRange<Int>)
+  case number(NumberRange)
+  case flag
+  case word([String])
+  case path
+
+  /// As it stands in messages: "give an integer from 1 to 256".
+  var description: String {
+    switch self {
+    case .integer(let range) where range.upperBound == .max: "an integer, \(range.lowerBound) or more"
+    case .integer(let range): "an integer from \(range.lowerBound) to \(range.upperBound)"
+    case .number(let range): "a number\(range.description)"
+    case .flag: "true or false"
+    case .word(let words): "one of \(words.joined(separator: ", "))"
+    case .path: "a path"
+    }
+  }
+
+  func accepts(_ value: ConfigurationValue) -> Bool {
+    switch (self, value) {
+    case (.integer(let range), .integer(let value)): range.contains(value)
+    case (.number(let range), .number(let value)): value.isFinite && range.contains(value)
+    case (.flag, .flag): true
+    case (.word(let words), .word(let value)): words.contains(value)
+    case (.path, .path(let value)): !value.isEmpty && !value.utf8.contains(0)
+    default: false
+    }
+  }
+
+  /// The value that `text` stands for; nil if it is of another type or out of range.
+  ///
+  /// `isQuoted`: the text stood in quotes, so that it is text and not a number.
+  func value(of text: String, isQuoted: Bool) -> ConfigurationValue? {
+    let value: ConfigurationValue?
+    switch self {
+    case .path: value = .path(text)
+    case .word: value = .word(text)
+    case _ where isQuoted: value = nil
+    case .integer: value = integer(text).map(ConfigurationValue.integer)
+    case .number: value = number(text).map(ConfigurationValue.number)
+    case .flag: value = flag(text).map(ConfigurationValue.flag)
+    }
+    return value.flatMap { accepts($0) ? $0 : nil }
+  }
+
+  private func integer(_ text: String) -> Int? {
+    // YAML 1.1 reads 010 as octal and YAML 1.2 as ten: a leading zero is refused rather than guessed at.
+    let digits = text.drop { $0 == "-" || $0 == "+" }
+    return digits.count > 1 && digits.first == "0" ? nil : Int(text)
+  }
+
+  private func number(_ text: String) -> Double? {
+    // Double would also take hexadecimal, "nan" and "infinity", none of which means anything here.
+    text.utf8.allSatisfy { "0123456789+-.eE".utf8.contains($0) } ? Double(text) : nil
+  }
+
+  private func flag(_ text: String) -> Bool? {
+    switch text.lowercased() {
+    case "true", "yes", "on": true
+    case "false", "no", "off": false
+    default: nil
+    }
+  }
+}
+
+/// The numbers that a key takes.
+enum NumberRange: Sendable, Equatable {
+  case any
+  case atLeast(Double)
+  case above(Double)
+  /// From the first bound to below the second.
+  case halfOpen(Double, Double)
+  /// Above the first bound, up to the second.
+  case aboveUpTo(Double, Double)
+
+  func contains(_ value: Double) -> Bool {
+    switch self {
+    case .any: true
+    case .atLeast(let lower): value >= lower
+    case .above(let lower): value > lower
+    case .halfOpen(let lower, let upper): lower <= value && value < upper
+    case .aboveUpTo(let lower, let upper): lower < value && value <= upper
+    }
+  }
+
+  var description: String {
+    switch self {
+    case .any: ""
+    case .atLeast(let lower): ", \(short(lower)) or more"
+    case .above(let lower): " above \(short(lower))"
+    case .halfOpen(let lower, let upper): " from \(short(lower)) to below \(short(upper))"
+    case .aboveUpTo(let lower, let upper): " above \(short(lower)), up to \(short(upper))"
+    }
+  }
+
+  private func short(_ bound: Double) -> String { bound == bound.rounded() ? "\(Int(bound))" : "\(bound)" }
+}

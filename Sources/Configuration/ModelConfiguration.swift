@@ -1,0 +1,73 @@
+/// The shape of the language model and the values that it starts from.
+package struct ModelConfiguration: Sendable, Equatable {
+  package enum Cell: String, CaseIterable, Sendable { case lstm, gru, elman }
+
+  package enum Activation: String, CaseIterable, Sendable { case tanh, relu, sigmoid }
+
+  package enum Initialization: String, CaseIterable, Sendable {
+    /// Every parameter uniform in ±``ModelConfiguration/initialRange``.
+    case uniform
+    /// As PyTorch's modules do: uniform in ±1/√hidden for the recurrent layers, standard normal for the embedding.
+    case pytorch
+  }
+
+  /// Where a GRU applies its reset gate.
+  package enum ResetGate: String, CaseIterable, Sendable {
+    /// To the recurrent product, h·Wh + b (PyTorch, cuDNN).
+    case after
+    /// To the hidden state, before the product (Cho et al. 2014).
+    case before
+  }
+
+  package var cell = Cell.lstm
+  /// Used by the Elman cell only.
+  package var activation = Activation.tanh
+  /// Used by the GRU only.
+  package var reset = ResetGate.after
+  package var layers = 2
+  /// H, units in each recurrent layer.
+  package var hiddenSize = 0
+  /// E, the length of an embedding vector.
+  package var embeddingSize = 0
+  package var tieWeights = false
+  /// Probability that a unit is dropped between layers, in 0..<1.
+  package var dropout = 0.0
+  /// Added to the forget gate's initial bias; used by the LSTM only.
+  package var forgetBias = 0.0
+  package var initialization = Initialization.uniform
+  /// Used by the uniform initialization only.
+  package var initialRange = 0.1
+  /// An HDF5 file with the tensors to start from, under PyTorch's names.
+  package var initialParameters: String?
+
+  static let keys: [ConfigurationKey] = [
+    .word("model.cell", \.model.cell, "The recurrent cell"),
+    .word("model.activation", \.model.activation, "The activation of the Elman cell")
+      .only(where: "model.cell", is: ["elman"]),
+    .word(
+      "model.reset", \.model.reset,
+      "Where the GRU applies its reset gate: `after` the recurrent product (PyTorch, cuDNN) or `before` it (Cho et al. 2014)"
+    )
+    .only(where: "model.cell", is: ["gru"]),
+    .integer("model.layers", \.model.layers, 1...256, "Number of recurrent layers"),
+    .integer("model.hidden_size", \.model.hiddenSize, 1...65_536, "Units in each recurrent layer").required(),
+    .integer("model.embedding_size", \.model.embeddingSize, 1...65_536, "Length of an embedding vector")
+      .derived("`hidden_size`") { $0.model.embeddingSize = $0.model.hiddenSize },
+    .flag(
+      "model.tie_weights", \.model.tieWeights,
+      "Use the embedding matrix as the softmax matrix; needs `embedding_size` = `hidden_size`"),
+    .number(
+      "model.dropout", \.model.dropout, .halfOpen(0, 1),
+      "Probability that a unit is dropped on the non-recurrent connections (Zaremba et al. 2014)"),
+    .number("model.forget_bias", \.model.forgetBias, .any, "Added to the initial bias of the LSTM's forget gate")
+      .only(where: "model.cell", is: ["lstm"], orEquals: .number(0)),
+    .word(
+      "model.initialization", \.model.initialization,
+      "`uniform` in ±`initial_range`, or the defaults of PyTorch's modules"),
+    .number("model.initial_range", \.model.initialRange, .atLeast(0), "Half the width of the uniform initialization")
+      .only(where: "model.initialization", is: ["uniform"]),
+    .path(
+      "model.initial_parameters", \.model.initialParameters,
+      "An HDF5 file with the tensors to start from, under PyTorch's names"),
+  ]
+}

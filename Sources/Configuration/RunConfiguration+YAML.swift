@@ -1,0 +1,15 @@
+extension RunConfiguration {
+  /// The whole configuration in effect, defaults included, as YAML; reading it gives an equal value.
+  ///
+  /// Keys without a meaning here (Adam's `beta1` under SGD) and absent ones are left out.
+  package var yaml: String {
+    var text = ""
+    for section in Self.sections {
+      text += "\(section):\n"
+      for key in Self.keys where key.section == section && key.applies(to: self) {
+        if let value = key.load(self) { text += "  \(key.name): \(value.yaml)\n" }
+      }
+    }
+    return text
+  }
+}

@@ -1,0 +1,94 @@
+import Failures
+
+/// How long and how to train: loss, clipping, exchange of gradients, and how often to look and to save.
+package struct TrainingConfiguration: Sendable, Equatable {
+  package enum LossReduction: String, CaseIterable, Sendable {
+    /// Mean over all target tokens of the window.
+    case tokenMean = "token_mean"
+    /// Sum over the window's time steps, mean over the streams (the convention of the PTB papers).
+    case windowSum = "window_sum"
+  }
+
+  package enum Exchange: String, CaseIterable, Sendable {
+    /// Along one fixed tree: the same bits on any number of workers.
+    case tree
+    /// The message library's own sum, to compare with.
+    case allreduce
+  }
+
+  package enum Precision: String, CaseIterable, Sendable {
+    case f32
+    /// A known word that validation refuses: this build computes in f32.
+    case bf16
+  }
+
+  package enum Length: Sendable, Equatable {
+    case epochs(Int)
+    case steps(Int)
+  }
+
+  /// Exactly one of `epochs` and `steps` is given; ``length`` is the same as one value.
+  package var epochs: Int?
+  package var steps: Int?
+  package var lossReduction = LossReduction.tokenMean
+  /// The largest global norm of the gradient; 0 = no clipping.
+  package var clipNorm = 0.0
+  /// G, the shards whose gradient sums are added up along the fixed tree; an upper bound of the number of workers.
+  package var gradientShards = 0
+  package var exchange = Exchange.tree
+  package var precision = Precision.f32
+  package var seed = 1
+  /// Steps between validations; 0 = at epoch ends only.
+  package var validateEvery = 0
+  /// Steps between checkpoints; 0 = at epoch ends only.
+  package var checkpointEvery = 0
+  /// Steps between progress lines where standard error is not a terminal.
+  package var logEvery = 100
+
+  package var length: Length {
+    if let epochs { return .epochs(epochs) }
+    guard let steps else { preconditionFailure("a validated configuration has epochs or steps") }
+    return .steps(steps)
+  }
+
+  private static let stepCounts = 0...1_000_000_000_000
+
+  static let keys: [ConfigurationKey] = [
+    .integer(
+      "training.epochs", \.training.epochs, 1...1_000_000, absent: "exactly one of `epochs` and `steps` is required",
+      "Passes over the training split"
+    ).freeOnResume(),
+    .integer(
+      "training.steps", \.training.steps, 1...1_000_000_000_000,
+      absent: "exactly one of `epochs` and `steps` is required", "Optimiser steps"
+    ).freeOnResume(),
+    .word(
+      "training.loss_reduction", \.training.lossReduction,
+      "`token_mean`: mean over all tokens; `window_sum`: sum over the window's steps, mean over streams (PTB papers)"),
+    .number("training.clip_norm", \.training.clipNorm, .atLeast(0), "Largest global norm of the gradient; 0 = off")
+      .freeOnResume(),
+    .integer(
+      "training.gradient_shards", \.training.gradientShards, 1...4096,
+      "Shards whose gradients are added up along one fixed tree; the most workers that a run can have"
+    )
+    .derived("8, or `data.streams` if that is less") { $0.training.gradientShards = min(8, $0.data.streams) },
+    .word(
+      "training.exchange", \.training.exchange,
+      "`tree`: the same bits on any number of workers; `allreduce`: the message library's own sum"
+    ).freeOnResume(),
+    .word("training.precision", \.training.precision, "The arithmetic; `bf16` is reserved and refused for now"),
+    .integer("training.seed", \.training.seed, 0...Int.max, "Seed of initialization and dropout"),
+    .integer(
+      "training.validate_every", \.training.validateEvery, stepCounts,
+      "Steps between validations; 0 = at epoch ends only"
+    ).freeOnResume(),
+    .integer(
+      "training.checkpoint_every", \.training.checkpointEvery, stepCounts,
+      "Steps between checkpoints; 0 = at epoch ends only"
+    ).freeOnResume(),
+    .integer(
+      "training.log_every", \.training.logEvery, 1...1_000_000_000,
+      "Steps between progress lines where the output is not a terminal"
+    ).freeOnResume(),
+  ]
+}

@@ -1,0 +1,84 @@
+import Configuration
+import Testing
+
+@Suite struct OverrideTests {
+  @Test func anOverrideWinsOverTheFileAndTheLaterOverTheEarlier() throws {
+    let configuration = try load(minimal, "model.hidden_size=33", "model.layers=3", "model.layers=4")
+    #expect(configuration.model.hiddenSize == 33)
+    #expect(configuration.model.embeddingSize == 33)
+    #expect(configuration.model.layers == 4)
+  }
+
+  @Test func anOverrideCanGiveARequiredKey() throws {
+    let yaml = minimal.replacing("  corpus: corpora/test", with: "  streams: 7")
+    #expect(try load(yaml, "data.corpus=a b/#c: d=e").data.corpus == "a b/#c: d=e")
+    #expect(try load(yaml, "data.corpus='null'").data.corpus == "null")
+  }
+
+  @Test func stepsOnTheCommandLineReplaceEpochsOfTheFile() throws {
+    #expect(try load(minimal, "training.steps=20").training.length == .steps(20))
+    #expect(try load(minimal, "training.steps=20", "training.epochs=null").training.length == .steps(20))
+    #expect(
+      complaint(minimal, "training.steps=20", "training.epochs=1")
+        == "--set training.steps=20: both 'training.epochs' and 'training.steps' are given; keep one of them")
+    #expect(
+      complaint(minimal.replacing("epochs: 2", with: "epochs: 2\n  steps: 3"))
+        == "c.yaml:7:10: both 'training.epochs' and 'training.steps' are given; keep one of them")
+  }
+
+  @Test func anotherChoiceDropsTheKeysOfTheFirst() throws {
+    let yaml = minimal + "\noptimizer: {name: sgd, learning_rate: 2.0, momentum: 0.9}\nschedule: {name: plateau}\n"
+    let optimizer = try load(yaml, "optimizer.name=adam", "optimizer.beta1=0.5").optimizer
+    #expect(optimizer.name == .adam)
+    #expect(optimizer.momentum == 0)
+    #expect(optimizer.beta1 == 0.5)
+    #expect(optimizer.learningRate == 2)
+    #expect(
+      complaint(yaml, "optimizer.name=adam", "optimizer.momentum=0.5")
+        == "--set optimizer.momentum=0.5: 'optimizer.momentum' does not belong to optimizer.name 'adam'; "
+        + "remove it, or choose sgd")
+  }
+
+  @Test(arguments: [
+    ("model.layer=3", "unknown key 'layer' in section 'model'; did you mean 'layers'?"),
+    ("modl.layers=3", "unknown section 'modl'; did you mean 'model'?"),
+    ("layers=3", "unknown section 'layers'; this key belongs in section 'model'"),
+    ("model.layers", "an override needs a value; write --set model.layers=VALUE"),
+    ("", "an override needs a value; write --set =VALUE"),
+    ("model.layers=", "'model.layers' has no value; give an integer from 1 to 256, or null to take it out"),
+    ("model.layers=x", "'model.layers' cannot be 'x'; give an integer from 1 to 256"),
+    ("model.layers=[1]", "'model.layers' cannot be '[1]'; give an integer from 1 to 256"),
+    ("model.layers=\"3\"", "'model.layers' cannot be the quoted text '3'; remove the quotes"),
+    ("model.cell=lst", "'model.cell' cannot be 'lst'; give one of lstm, gru, elman"),
+    ("data.streams=0", "'data.streams' cannot be '0'; give an integer from 1 to 1000000"),
+    (
+      "model.tie_weights=true",
+      "'model.tie_weights' needs equal sizes, but 'model.embedding_size' is 7 and 'model.hidden_size' is 8; "
+        + "make them equal, or set tie_weights to false"
+    ),
+    (
+      "training.gradient_shards=21",
+      "'training.gradient_shards' is 21, but there are only 20 streams; give at most as many shards as 'data.streams'"
+    ),
+    (
+      "training.precision=bf16",
+      "'training.precision' cannot be 'bf16' yet: this build computes in f32; give f32, or remove the key"
+    ),
+  ])
+  func mistakesNameTheArgument(argument: String, message: String) {
+    let yaml = minimal.replacing("hidden_size: 8", with: "hidden_size: 8\n  embedding_size: 7")
+    #expect(complaint(yaml, argument) == "--set \(argument): \(message)")
+  }
+
+  @Test func theCosineIsCheckedAgainstTheRun() {
+    let cosine = minimal + "\nschedule: {name: cosine, warmup_steps: 100}\n"
+    #expect(complaint(cosine) == "no error")
+    let message = "c.yaml:9:40: 'schedule.warmup_steps' is 100, which leaves no step after the warm-up; "
+    #expect(complaint(cosine, "training.steps=100").hasPrefix(message))
+    #expect(complaint(cosine, "training.steps=101") == "no error")
+    #expect(
+      complaint(cosine, "schedule.minimum_rate=0.01")
+        == "--set schedule.minimum_rate=0.01: 'schedule.minimum_rate' is 0.01, above 'optimizer.learning_rate', "
+        + "which is 0.001; give at most the learning rate")
+  }
+}

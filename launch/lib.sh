@@ -1,0 +1,87 @@
+# shellcheck shell=bash
+# What the scripts of launch/ share; it is sourced, not started. The one list of packages is here.
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+
+# Open MPI refuses to start as root, which is what containers and CI machines are, unless told twice.
+if [ "$(id -u)" -eq 0 ]; then
+  export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+fi
+
+say() { printf '%s\n' "==> $*" >&2; }
+
+fail() {
+  printf '%s\n' "$*" >&2
+  exit 1
+}
+
+# The packages of Debian and Ubuntu, under names that do not change with the release.
+packages() {
+  # Swift's own needs: to start (the libraries of curl, ncurses, sqlite, XML), to fetch packages and to link.
+  printf '%s\n' binutils ca-certificates g++ git libcurl4-openssl-dev libncurses-dev libsqlite3-dev libxml2-dev pkg-config
+  # Lockstep's: messages (see LOCKSTEP_MPI in Package.swift), files, matrix products.
+  case "${LOCKSTEP_MPI:-ompi-c}" in
+    mpich) printf '%s\n' libmpich-dev mpich ;;
+    *) printf '%s\n' libopenmpi-dev openmpi-bin ;;
+  esac
+  printf '%s\n' libhdf5-dev hdf5-tools libdnnl-dev
+}
+
+missing_packages() {
+  local package
+  while read -r package; do
+    if [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" != installed ]; then
+      printf '%s\n' "$package"
+    fi
+  done < <(packages)
+}
+
+install_packages() {
+  if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    say "This is neither Debian nor Ubuntu, so nothing is installed. What is needed here goes by these names there:" \
+      "$(packages | tr '\n' ' ')"
+    return
+  fi
+  local missing=() as_root=()
+  mapfile -t missing < <(missing_packages)
+  if [ "${#missing[@]}" -eq 0 ]; then return; fi
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null ||
+      fail "These packages are missing: ${missing[*]}. Install them as root (apt-get install ${missing[*]}), then start this again."
+    as_root=(sudo)
+  fi
+  say "Installing with apt-get: ${missing[*]}"
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q </dev/null >&2
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" </dev/null >&2
+}
+
+# Swift is not a package of Debian's, and replacing somebody's toolchain is not ours to do: find it, or say how to get it.
+find_swift() {
+  local directory
+  for directory in "${SWIFTLY_BIN_DIR:-${HOME:-/root}/.local/share/swiftly/bin}" /opt/swift/usr/bin /usr/local/swift/usr/bin; do
+    if command -v swift >/dev/null; then return; fi
+    if [ -x "$directory/swift" ]; then PATH="$directory:$PATH"; fi
+  done
+  command -v swift >/dev/null || fail "There is no Swift on this machine. Lockstep needs version 6.2 or newer. To get it:
+    curl -O https://download.swift.org/swiftly/linux/swiftly-$(uname -m).tar.gz
+    tar zxf swiftly-$(uname -m).tar.gz && ./swiftly init
+or choose a toolchain on https://www.swift.org/install/linux/ and put its usr/bin on PATH. Then start this again."
+}
+
+check_swift_version() {
+  local text version major minor
+  text=$(swift --version 2>&1) || fail "$(command -v swift) does not start: $text"
+  version=$(sed -n 's/.*Swift version \([0-9][0-9]*\.[0-9][0-9]*\).*/\1/p' <<<"$text" | head -n 1)
+  [ -n "$version" ] || fail "$(command -v swift) does not tell its version, only: $text"
+  major=${version%%.*} minor=${version#*.}
+  if [ "$major" -lt 6 ] || { [ "$major" -eq 6 ] && [ "$minor" -lt 2 ]; }; then
+    fail "$(command -v swift) is version $version; Lockstep needs 6.2 or newer (swiftly install latest, or https://www.swift.org/install/linux/)."
+  fi
+}
+
+# All that must be there before anything can be built.
+prepare_machine() {
+  find_swift
+  install_packages
+  check_swift_version
+}
