@@ -1,0 +1,105 @@
+import Failures
+import Foundation
+
+/// A directory that is filled under a temporary name beside its place, and gets its real name when it is complete.
+struct StagedDirectory: Sendable {
+  let destination: String
+  /// Hidden, and named after the process: what a killed run leaves behind is never taken for the real thing.
+  let path: String
+  private let replaces: Bool
+
+  /// Creates the temporary directory, and the directories above it where they are missing.
+  ///
+  /// - Parameters:
+  ///   - replaces: whether an existing destination may be replaced.
+  ///   - marker: a file that shows that an existing directory is one of ours; nothing else is ever replaced.
+  /// - Throws: ``Failure`` (can't write) where the destination exists or the place can't be written to.
+  init(for destination: String, replaces: Bool, marker: String) throws {
+    var name = destination
+    while name.count > 1, name.hasSuffix("/") { name.removeLast() }
+    self.destination = name
+    self.replaces = replaces
+    if Self.exists(name) {
+      guard replaces else {
+        throw Failure(
+          .cannotWrite, "exists already", at: name, remedy: "choose another --output, or replace it with --force")
+      }
+      guard Self.exists("\(name)/\(marker)") else {
+        throw Failure(
+          .cannotWrite, "is not a corpus, so --force does not replace it", at: name,
+          remedy: "choose another --output, or remove it yourself")
+      }
+    }
+    let parent = Self.parent(of: name)
+    do {
+      try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
+    } catch {
+      throw Failure(.cannotWrite, "can't create the directory", at: parent, cause: Self.reason(error))
+    }
+    path = "\(parent)/.\((name as NSString).lastPathComponent).partial-\(getpid())"
+    try? FileManager.default.removeItem(atPath: path)
+    guard mkdir(path, 0o777) == 0 else {
+      throw Self.systemFailure("can't create the output directory", at: name)
+    }
+  }
+
+  /// Gives the directory its name. Its files must have been synced by ``sync(file:)``.
+  func publish() throws {
+    try Self.sync(path, what: "can't sync the directory")
+    let parent = Self.parent(of: destination)
+    if replaces, Self.exists(destination) {
+      let old = "\(path).old"
+      guard rename(destination, old) == 0 else { throw Self.systemFailure("can't move away", at: destination) }
+      guard rename(path, destination) == 0 else {
+        let failure = Self.systemFailure("can't rename the finished directory", at: destination)
+        _ = rename(old, destination)
+        throw failure
+      }
+      try? FileManager.default.removeItem(atPath: old)
+    } else {
+      // Only an empty directory could be replaced by rename(2); the check keeps even that from happening unasked.
+      guard !Self.exists(destination) else { throw Failure(.cannotWrite, "exists already", at: destination) }
+      guard rename(path, destination) == 0 else {
+        throw Self.systemFailure("can't rename the finished directory", at: destination)
+      }
+    }
+    try Self.sync(parent, what: "can't sync the directory")
+  }
+
+  func discard() {
+    try? FileManager.default.removeItem(atPath: path)
+  }
+
+  /// Brings a file's content to the disk.
+  func sync(file name: String) throws {
+    try Self.sync("\(path)/\(name)", what: "can't sync the file")
+  }
+
+  private static func sync(_ path: String, what: String) throws {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw systemFailure(what, at: path) }
+    defer { close(descriptor) }
+    // File systems that can't sync a directory say EINVAL.
+    guard fsync(descriptor) == 0 || errno == EINVAL else { throw systemFailure(what, at: path) }
+  }
+
+  private static func exists(_ path: String) -> Bool {
+    var status = stat()
+    return lstat(path, &status) == 0
+  }
+
+  private static func parent(of path: String) -> String {
+    let parent = (path as NSString).deletingLastPathComponent
+    return parent.isEmpty ? "." : parent
+  }
+
+  private static func systemFailure(_ what: String, at place: String) -> Failure {
+    Failure(.cannotWrite, what, at: place, cause: String(cString: strerror(errno)))
+  }
+
+  private static func reason(_ error: any Error) -> String {
+    let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
+    guard let underlying, underlying.domain == NSPOSIXErrorDomain else { return error.localizedDescription }
+    return String(cString: strerror(Int32(underlying.code)))
+  }
+}

@@ -1,0 +1,87 @@
+/// Where encoded tokens go, in blocks.
+protocol TokenOutput: AnyObject {
+  func append(_ ids: UnsafeBufferPointer<Int32>) throws
+}
+
+/// Collects ids and passes them on in blocks, so that the encoders' inner loop has nothing but a store.
+struct TokenBuffer: ~Copyable {
+  private let ids: UnsafeMutableBufferPointer<Int32>  // allocated and freed here; never handed out beyond a call
+  private var count = 0
+  private let output: any TokenOutput
+
+  init(capacity: Int, output: any TokenOutput) {
+    precondition(capacity > 0)
+    ids = .allocate(capacity: capacity)
+    ids.initialize(repeating: 0)
+    self.output = output
+  }
+
+  deinit { ids.deallocate() }
+
+  @inline(__always)
+  mutating func append(_ id: Int32) throws {
+    if count == ids.count { try flush() }
+    ids[count] = id
+    count += 1
+  }
+
+  mutating func flush() throws {
+    try output.append(UnsafeBufferPointer(rebasing: ids[..<count]))
+    count = 0
+  }
+}
+
+/// Passes bytes on as ids.
+struct ByteEncoder: ~Copyable {
+  var buffer: TokenBuffer
+
+  init(buffer: consuming TokenBuffer) { self.buffer = buffer }
+
+  mutating func take(_ block: Bytes) throws -> Int {
+    for byte in block { try buffer.append(Int32(byte)) }
+    return block.count
+  }
+}
+
+/// Turns scalars into ids.
+struct ScalarEncoder: ScalarSink, ~Copyable {
+  private let ids: [Int32]  // by code point; the id of <unk>, or 0, where there is none
+  var buffer: TokenBuffer
+
+  init(vocabulary: Vocabulary, buffer: consuming TokenBuffer) {
+    var ids = [Int32](repeating: vocabulary.unknown ?? 0, count: 0x110000)
+    for (id, token) in zip(Int32(0)..., vocabulary.tokens) where id != vocabulary.unknown {
+      if let scalar = token.unicodeScalars.first { ids[Int(scalar.value)] = id }
+    }
+    self.ids = ids
+    self.buffer = buffer
+  }
+
+  @inline(__always)
+  mutating func take(scalar: UInt32) throws {
+    try buffer.append(ids[Int(scalar)])
+  }
+}
+
+/// Turns words and line ends into ids.
+struct WordEncoder: WordSink, ~Copyable {
+  private let vocabulary: Vocabulary
+  private let endOfSentence: Int32
+  var buffer: TokenBuffer
+
+  init(vocabulary: Vocabulary, buffer: consuming TokenBuffer) {
+    self.vocabulary = vocabulary
+    endOfSentence = vocabulary.endOfSentence ?? 0
+    self.buffer = buffer
+  }
+
+  @inline(__always)
+  mutating func take(word: Bytes, hash: UInt64) throws {
+    try buffer.append(vocabulary.wordID(of: word, hash: hash))
+  }
+
+  @inline(__always)
+  mutating func takeLineEnd() throws {
+    try buffer.append(endOfSentence)
+  }
+}
