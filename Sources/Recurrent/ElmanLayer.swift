@@ -66,6 +66,6 @@ package final class ElmanLayer: RecurrentLayer {
       outputs: d, inputs: hidden.before(steps: steps), rows: rows.rows, ends: rows.ends,
       into: gradients.matrix(names.hiddenWeight))
     // Both biases are added to the same sum, so they have the same gradient.
-    gradients.floats(names.hiddenBias).update(from: bias)
+    _ = gradients.floats(names.hiddenBias).update(from: bias)
   }
 }

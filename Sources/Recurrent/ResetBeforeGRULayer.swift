@@ -100,6 +100,6 @@ package final class ResetBeforeGRULayer: RecurrentLayer {
       outputs: dGates.columns(newState), inputs: resetHidden.matrix(steps * streams, size), rows: rows.rows,
       ends: rows.ends, into: dRecurrent.rows(newState))
     // Both biases are added to the same sum, so they have the same gradient.
-    gradients.floats(names.hiddenBias).update(from: bias)
+    _ = gradients.floats(names.hiddenBias).update(from: bias)
   }
 }
