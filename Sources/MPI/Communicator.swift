@@ -5,7 +5,7 @@ import Glibc
 /// The processes of an MPI job and the messages between them.
 ///
 /// Every call but ``abort(status:)`` is collective. Buffers may be larger than an MPI count (`Int32`): they travel in
-/// pieces of at most ``messageLimit`` bytes. Calls throw ``MPIError``.
+/// pieces of at most ``messageLimit`` bytes. Calls throw ``MPIError``, for which the only remedy is to end the job.
 package struct Communicator: @unchecked Sendable {
   // Safe to hand between threads: the handle is a constant of the library, and the runtime's contract is that only the
   // thread that initialised MPI makes calls.
@@ -90,7 +90,8 @@ package struct Communicator: @unchecked Sendable {
 extension Communicator {
   /// Sends `sending[p]` to rank p and fills `receiving[p]` from rank p, for all p at once; the own element is copied.
   ///
-  /// Both sides must agree on each size, which may be 0. A peer that sends fewer bytes than expected is an error.
+  /// Both sides must agree on each size, which may be 0. Throws a `Failure` where a peer sends fewer bytes
+  /// than expected; more are an ``MPIError``.
   package func exchange(sending: [UnsafeRawBufferPointer], receiving: [UnsafeMutableRawBufferPointer]) throws {
     precondition(sending.count == size && receiving.count == size)
     precondition(sending[rank].count == receiving[rank].count, "a worker disagrees with itself on a size")

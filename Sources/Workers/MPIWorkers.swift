@@ -48,7 +48,7 @@ package struct MPIWorkers: WorkerGroup {
   package func share(_ pointer: UnsafeMutableRawPointer) -> [UnsafeMutableRawPointer]? { nil }
 
   package func abandon(_ error: any Error) {
-    WorkerLaunch.print(error, rank: rank, of: count)
+    WorkerLaunch.reportAlone(error, rank: rank, of: count)
     world.abort(status: ExitStatus(error).rawValue)
   }
 

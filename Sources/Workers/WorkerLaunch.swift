@@ -46,7 +46,7 @@ package enum WorkerLaunch {
   /// Needs no MPI, so it serves for wrong options as well.
   package static func report(_ error: any Error) -> ExitStatus {
     if Launcher.current?.rank ?? 0 == 0 {
-      write("error: \(error)")
+      write(line(for: error))
     } else {
       // mpirun kills the job at the first non-zero exit, which must not come before rank 0 has written its line.
       usleep(500_000)
@@ -55,8 +55,14 @@ package enum WorkerLaunch {
   }
 
   /// Prints an error that only this worker has.
-  static func print(_ error: any Error, rank: Int, of count: Int) {
-    write(count > 1 ? "error: worker \(rank): \(error)" : "error: \(error)")
+  static func reportAlone(_ error: any Error, rank: Int, of count: Int) {
+    let failure = WorkerFailure(error, rank: rank, failedEverywhere: count == 1)
+    write(line(for: failure))
+  }
+
+  /// A stop that was asked for, after a good checkpoint, has a status of its own and is no error.
+  private static func line(for error: any Error) -> String {
+    ExitStatus(error) == .stoppedBySignal ? "\(error)" : "error: \(error)"
   }
 
   private static func runRanks(
