@@ -62,10 +62,10 @@ package struct ShardTree: Sendable, Equatable {
   }
 
   /// Sums per-shard values along the tree.
-  package func sum(_ leaves: [Double]) -> Double {
+  package func sum(_ leaves: some RandomAccessCollection<Double>) -> Double {
     precondition(leaves.count == count, "one value a shard")
     func total(_ node: Node) -> Double {
-      if node.level == 0 { return leaves[node.index] }
+      if node.level == 0 { return leaves[leaves.index(leaves.startIndex, offsetBy: node.index)] }
       let (left, right) = children(of: node)
       guard let right else { return total(left) }
       return total(left) + total(right)

@@ -15,13 +15,6 @@ package enum GradientNorm {
     }
   }
 
-  /// The norm of a gradient, given the block sums of its sum over tokens.
-  ///
-  /// - Parameter scale: what turns the sum into the gradient: 1 / tokens, or 1 / streams.
-  package static func norm(blockSums: UnsafeBufferPointer<Double>, scale: Double) -> Double {
-    blockSums.reduce(0, +).squareRoot() * scale
-  }
-
   /// What the gradient is multiplied by so that its norm is at most `limit`; 1 without a limit. The 1e-6 is PyTorch's
   /// `clip_grad_norm_`, so that clipped runs compare.
   package static func clippingFactor(norm: Double, limit: Double) -> Double {

@@ -1,0 +1,84 @@
+import Arena
+import Corpus
+import Failures
+import Foundation
+import Recurrent
+import Workers
+
+/// The loss of a model on a split of a corpus: states carried from window to window, every prediction counted.
+package final class Evaluator {
+  /// A split's loss.
+  package struct Result: Sendable, Equatable {
+    /// Predictions: one less than the split has tokens, since nothing predicts the first.
+    package var tokens: Int
+    /// Mean cross-entropy, in nats.
+    package var natsPerToken: Double
+
+    package init(tokens: Int, natsPerToken: Double) {
+      self.tokens = tokens
+      self.natsPerToken = natsPerToken
+    }
+
+    package var perplexity: Double { exp(natsPerToken) }
+    package var bitsPerToken: Double { natsPerToken / log(2) }
+  }
+
+  private let group: any WorkerGroup
+  private let model: LanguageModel
+  private let streams: TokenStreams
+  private let window: Window
+  private let losses: UnsafeMutableBufferPointer<Double>
+  private let lossRanges: [Range<Int>]
+
+  /// - Parameters:
+  ///   - weights: up to date in packed form whenever ``evaluate(progress:)`` is called.
+  ///   - streams: contiguous streams that the split is cut into; each starts from a zero state.
+  ///   - shards: pieces that losses are summed in; at least as many as workers, and no more than streams.
+  /// - Throws: ``Failure`` where the split is too short for the streams.
+  package init(
+    _ group: any WorkerGroup, weights: ModelWeights, source: any TokenSource, streams count: Int, window length: Int,
+    shards: Int
+  ) throws {
+    self.group = group
+    let batch = LocalBatch(window: length, streams: count, shards: shards, rank: group.rank, workers: group.count)
+    streams = try TokenStreams(source: source, streams: count, local: batch.streams, window: length)
+    model = try LanguageModel(weights, batch: batch, training: false)
+    window = Window(steps: length, streams: batch.streams.count)
+    losses = .allocate(capacity: shards)
+    losses.initialize(repeating: 0)
+    let width = MemoryLayout<Double>.stride
+    lossRanges = (0..<group.count).map {
+      let own = batch.tree.shards(ofWorker: $0, of: group.count)
+      return (own.lowerBound * width)..<(own.upperBound * width)
+    }
+  }
+
+  deinit { losses.deallocate() }
+
+  /// Runs over the whole split; collective. The result is the same on every worker and for every number of workers.
+  ///
+  /// - Parameter progress: called after each window with the share that is done.
+  package func evaluate(progress: (Double) -> Void = { _ in }) throws -> Result {
+    let own = model.batch.shards
+    for shard in own { losses[shard] = 0 }
+    var failure: (any Error)?
+    do {
+      model.resetStates()
+      for index in 0..<streams.windowCount {
+        window.steps = streams.steps(inWindow: index)
+        try streams.read(window: index, inputs: window.inputs, targets: window.targets)
+        try model.evaluationPass(window)
+        for (local, shard) in own.enumerated() { losses[shard] += model.shardLosses[local] }
+        progress(Double(index + 1) / Double(streams.windowCount))
+      }
+    } catch let error as WorkerFailure {
+      throw error
+    } catch {
+      failure = error
+    }
+    try group.agree(failure)
+    try group.allGather(UnsafeMutableRawBufferPointer(losses), segments: lossRanges)
+    let tokens = (0..<streams.windowCount).reduce(0) { $0 + streams.tokens(inWindow: $1) }
+    return Result(tokens: tokens, natsPerToken: model.batch.tree.sum(losses) / Double(tokens))
+  }
+}

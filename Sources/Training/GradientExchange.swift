@@ -1,0 +1,207 @@
+import Arena
+import Configuration
+import Kernels
+import Optimizers
+import Recurrent
+import Workers
+
+/// What all workers know of a step after they have exchanged gradients: the same bits on each.
+package struct StepOutcome: Sendable, Equatable {
+  /// Summed cross-entropy over the global batch, in nats.
+  package var lossSum = 0.0
+  /// Norm of the gradient before clipping.
+  package var gradientNorm = 0.0
+  /// A stop signal has reached some worker.
+  package var stopRequested = false
+}
+
+/// Adds up the gradients of all workers, clips them by their global norm, updates the weights, and hands every worker
+/// the new weights.
+///
+/// Reduce-scatter along the fixed tree → squared norms of fixed blocks, gathered → each worker updates the segment that
+/// it owns (the optimiser's slots exist only there) → all-gather of the new weights. Sums travel, never means: the
+/// division by tokens comes after.
+package final class GradientExchange {
+  package let optimizer: Optimizer
+  /// Which part of the arena each worker owns.
+  package let segments: [Range<Int>]
+
+  private let group: any WorkerGroup
+  private let method: TrainingConfiguration.Exchange
+  private let model: LanguageModel
+  private let arena: SegmentedArena
+  private let reduction: TreeReduction?
+  private let tiedReduction: TreeReduction?
+  /// Whether the workers are threads over one copy of the weights.
+  private let sharesWeights: Bool
+  /// Where a tied embedding's part is added, in floats of the arena.
+  private let tiedRange: Range<Int>?
+
+  /// What a worker tells the others at each step: sums of squares of its blocks, losses of its shards, two flags.
+  private let records: UnsafeMutableBufferPointer<Double>
+  private let recordRanges: [Range<Int>]
+  private let losses: UnsafeMutableBufferPointer<Double>  // [G]
+
+  private static let flags = 2
+
+  /// Collective.
+  ///
+  /// - Parameters:
+  ///   - model: the worker's model, whose gradients are exchanged and whose weights are updated.
+  ///   - sharesWeights: whether all workers' models have the same ``ModelWeights`` object.
+  package init(
+    _ group: any WorkerGroup, model: LanguageModel, optimizer kind: OptimizerKind, weightDecay: Double,
+    method: TrainingConfiguration.Exchange, sharesWeights: Bool
+  ) throws {
+    self.group = group
+    self.model = model
+    self.method = method
+    self.sharesWeights = sharesWeights
+    let layout = model.weights.parameters.layout
+    let arena = SegmentedArena(count: layout.count, workers: group.count)
+    self.arena = arena
+    segments = arena.segments
+    let tree = model.batch.tree
+    let tied = model.weights.shape.tied
+    tiedRange = tied ? layout["encoder.weight"].map(\.range) : nil
+    switch method {
+    case .tree:
+      reduction = try TreeReduction(
+        group, tree: tree, buffers: model.gradients.map(\.store.values), segments: arena.segments)
+      tiedReduction = try tiedRange.map { range in
+        try TreeReduction(
+          group, tree: tree, buffers: model.gradients.compactMap(\.tiedEmbedding),
+          segments: arena.segments(within: range))
+      }
+    case .allreduce:
+      (reduction, tiedReduction) = (nil, nil)
+    }
+    // After a plain allreduce every rank holds the whole gradient and updates all weights by itself, as data-parallel
+    // trainers commonly do; threads over one copy of the weights still update a part each.
+    let updatesEverything = method == .allreduce && !sharesWeights
+    optimizer = try Optimizer(
+      kind, weightDecay: weightDecay, segment: updatesEverything ? 0..<layout.count : arena.segments[group.rank])
+
+    var ranges: [Range<Int>] = []
+    var next = 0
+    for worker in 0..<group.count {
+      let count = arena.blockCount(of: worker) + tree.shards(ofWorker: worker, of: group.count).count + Self.flags
+      ranges.append(next..<(next + count))
+      next += count
+    }
+    recordRanges = ranges
+    records = .allocate(capacity: next)
+    records.initialize(repeating: 0)
+    losses = .allocate(capacity: tree.count)
+    losses.initialize(repeating: 0)
+  }
+
+  deinit {
+    records.deallocate()
+    losses.deallocate()
+  }
+
+  /// The whole exchange after ``LanguageModel/trainingPass(_:step:)``; collective.
+  ///
+  /// - Parameters:
+  ///   - scale: what turns summed gradients into the gradient: 1 / tokens, or 1 / streams.
+  ///   - failure: an error of this worker's forward or backward pass. Then every worker throws it.
+  ///   - check: sees the outcome before any weight changes, the same on every worker; what it throws stops the step.
+  package func step(
+    scale: Double, clipNorm: Double, learningRate: Double, failure: (any Error)? = nil,
+    check: (StepOutcome) throws -> Void
+  ) throws -> StepOutcome {
+    let gradient = try reduceSegment()
+    let outcome = try gatherRecords(gradient, scale: scale, failure: failure)
+    try check(outcome)
+    let factor = GradientNorm.clippingFactor(norm: outcome.gradientNorm, limit: clipNorm)
+    optimizer.step(
+      weights: model.weights.parameters.values,
+      gradients: gradient - arena.segments[group.rank].lowerBound + optimizer.segment.lowerBound,
+      gradientScale: Float(scale * factor), learningRate: learningRate)
+    try distributeWeights()
+    return outcome
+  }
+
+  /// The summed gradient of this worker's segment.
+  private func reduceSegment() throws -> UnsafeMutablePointer<Float> {
+    let own = arena.segments[group.rank]
+    if let reduction {
+      let gradient = try reduction.reduce()
+      if let tiedReduction, let tiedRange {
+        let part = try tiedReduction.reduce()
+        let offset = tiedRange.lowerBound + tiedReduction.segment.lowerBound - own.lowerBound
+        VectorMath.add(part, to: gradient + offset, count: tiedReduction.segment.count)
+      }
+      return gradient
+    }
+    let total = model.gradients[0].store.values
+    for (index, gradient) in model.gradients.enumerated() {
+      if index > 0 { VectorMath.add(gradient.store.values.pointer, to: total.pointer, count: total.count) }
+      if let tied = gradient.tiedEmbedding, let tiedRange {
+        VectorMath.add(tied.pointer, to: total.pointer + tiedRange.lowerBound, count: tied.count)
+      }
+    }
+    try group.allReduceSum(total.buffer)
+    return total.pointer + own.lowerBound
+  }
+
+  /// Tells all workers the sums of squares, losses and flags of each.
+  private func gatherRecords(
+    _ gradient: UnsafeMutablePointer<Float>, scale: Double, failure: (any Error)?
+  ) throws -> StepOutcome {
+    let rank = group.rank
+    let own = recordRanges[rank]
+    let blocks = arena.blockCount(of: rank)
+    let record = records.baseAddress! + own.lowerBound
+    GradientNorm.blockSums(gradient, count: arena.segments[rank].count, into: record)
+    for (index, loss) in model.shardLosses.enumerated() { record[blocks + index] = loss }
+    records[own.upperBound - 2] = StopSignal.received == nil ? 0 : 1
+    records[own.upperBound - 1] = failure == nil ? 0 : 1
+    try gatherAll()
+
+    var outcome = StepOutcome()
+    var failed = false
+    var squares = 0.0
+    var shard = 0
+    for (worker, range) in recordRanges.enumerated() {
+      let losses = (range.lowerBound + arena.blockCount(of: worker))..<(range.upperBound - Self.flags)
+      for index in range.lowerBound..<losses.lowerBound { squares += records[index] }
+      for index in losses {
+        self.losses[shard] = records[index]
+        shard += 1
+      }
+      outcome.stopRequested = outcome.stopRequested || records[range.upperBound - 2] != 0
+      failed = failed || records[range.upperBound - 1] != 0
+    }
+    if failed { try group.agree(failure) }
+    outcome.gradientNorm = squares.squareRoot() * scale
+    outcome.lossSum = model.batch.tree.sum(losses)
+    return outcome
+  }
+
+  private func gatherAll() throws {
+    guard group.count > 1 else { return }
+    let width = MemoryLayout<Double>.stride
+    try group.allGather(
+      UnsafeMutableRawBufferPointer(records),
+      segments: recordRanges.map { ($0.lowerBound * width)..<($0.upperBound * width) })
+  }
+
+  /// Gives every worker all new weights, in plain and packed form.
+  private func distributeWeights() throws {
+    if sharesWeights {
+      try group.barrier()
+      try model.weights.pack(rank: group.rank, of: group.count)
+      try group.barrier()
+      return
+    }
+    if method == .tree, group.count > 1 {
+      let width = MemoryLayout<Float>.stride
+      try group.allGather(
+        UnsafeMutableRawBufferPointer(model.weights.parameters.values.buffer),
+        segments: arena.segments.map { ($0.lowerBound * width)..<($0.upperBound * width) })
+    }
+    try model.weights.pack()
+  }
+}

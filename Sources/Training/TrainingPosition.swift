@@ -1,0 +1,44 @@
+import Configuration
+
+/// Where a run stands between two steps.
+package struct TrainingPosition: Sendable, Equatable {
+  /// Optimiser steps done.
+  package var step = 0
+  /// Epochs done.
+  package var epoch = 0
+  /// Windows of this epoch done.
+  package var window = 0
+  /// Tokens trained on so far, repeats included.
+  package var tokens = 0
+
+  package init(step: Int = 0, epoch: Int = 0, window: Int = 0, tokens: Int = 0) {
+    self.step = step
+    self.epoch = epoch
+    self.window = window
+    self.tokens = tokens
+  }
+
+  /// Moves past one window of an epoch of `windows`.
+  package mutating func advance(tokens: Int, windows: Int) {
+    step += 1
+    self.tokens += tokens
+    window += 1
+    if window == windows {
+      epoch += 1
+      window = 0
+    }
+  }
+
+  /// Whether the last window ended an epoch.
+  package var isAtEpochEnd: Bool { window == 0 && step > 0 }
+}
+
+extension TrainingConfiguration.Length {
+  /// Steps of the whole run, at `windows` an epoch.
+  package func totalSteps(windows: Int) -> Int {
+    switch self {
+    case .epochs(let epochs): epochs * windows
+    case .steps(let steps): steps
+    }
+  }
+}

@@ -1,0 +1,143 @@
+import Arena
+import Kernels
+import Workers
+
+/// Reduce-scatter along the fixed tree over gradient shards: each worker gets the sum of its segment.
+///
+/// A direct exchange: a worker sends to each owner the partial sums of the maximal subtrees inside its shard range, and
+/// the owner finishes the tree. Each addition is the one that the tree names, whoever makes it. Bytes on the wire, for a
+/// power of two of workers: P·(N − 1)/N floats sent by each, as in the first half of a ring allreduce. Workers that
+/// share memory read one another's sums in place instead.
+final class TreeReduction {
+  /// This worker's segment, in floats from the start of the buffers.
+  let segment: Range<Int>
+
+  private let group: any WorkerGroup
+  private let segments: [Range<Int>]
+  private let own: [FloatBuffer]
+  private let nodesOfWorkers: [[ShardTree.Node]]
+  private let sum: Sum
+  private let result: FloatBuffer?  // nil for a single worker, whose own sum is the whole tree
+  private let received: [[FloatBuffer]]  // [worker][node] of one segment; empty where memory is shared
+  private var sources: [[UnsafePointer<Float>]]  // [worker][node], at the segment's first float
+  private let partialSums: FloatBuffer
+  private let sharesMemory: Bool
+
+  /// Floats that pass through the tree at a time: the levels' partial sums stay in the first-level cache.
+  private static let chunk = 1024
+
+  /// A sum of the tree: the subtree of some worker, or two sums.
+  private indirect enum Sum {
+    case subtree(worker: Int, node: Int)
+    case both(Sum, Sum)
+  }
+
+  /// Collective.
+  ///
+  /// - Parameters:
+  ///   - buffers: this worker's subtree sums, one a node of ``nodes(ofWorker:of:tree:)``; all of one size.
+  ///   - segments: who gets what.
+  init(
+    _ group: any WorkerGroup, tree: ShardTree, buffers: [FloatBuffer], segments: [Range<Int>]
+  ) throws {
+    self.group = group
+    self.segments = segments
+    own = buffers
+    segment = segments[group.rank]
+    let nodesOfWorkers = (0..<group.count).map { worker in
+      tree.maximalSubtrees(covering: tree.shards(ofWorker: worker, of: group.count))
+    }
+    self.nodesOfWorkers = nodesOfWorkers
+    func sum(_ node: ShardTree.Node) -> Sum {
+      for (worker, nodes) in nodesOfWorkers.enumerated() {
+        if let index = nodes.firstIndex(of: node) { return .subtree(worker: worker, node: index) }
+      }
+      let (left, right) = tree.children(of: node)
+      return right.map { .both(sum(left), sum($0)) } ?? sum(left)
+    }
+    self.sum = sum(tree.root)
+    partialSums = try FloatBuffer(count: Self.chunk * (tree.root.level + 1))
+    if group.count == 1 {
+      (result, received, sources, sharesMemory) = (nil, [], [], true)
+      return
+    }
+    result = try FloatBuffer(count: segment.count)
+
+    // A table of this worker's buffers, which the others read where memory is shared; it lives as long as the run.
+    let table = UnsafeMutablePointer<UnsafeMutablePointer<Float>>.allocate(capacity: max(own.count, 1))
+    for (index, buffer) in own.enumerated() { (table + index).initialize(to: buffer.pointer) }
+    let first = segment.lowerBound
+    if let tables = try group.share(UnsafeMutableRawPointer(table)) {
+      received = []
+      sharesMemory = true
+      sources = nodesOfWorkers.enumerated().map { worker, nodes in
+        let theirs = tables[worker].assumingMemoryBound(to: UnsafeMutablePointer<Float>.self)
+        return nodes.indices.map { UnsafePointer(theirs[$0] + first) }
+      }
+      // Nobody may give its table back before all have read it.
+      try group.barrier()
+      table.deallocate()
+    } else {
+      table.deallocate()
+      sharesMemory = false
+      let (rank, length) = (group.rank, segment.count)
+      let inbox = try nodesOfWorkers.enumerated().map { worker, nodes in
+        worker == rank ? [] : try nodes.map { _ in try FloatBuffer(count: length) }
+      }
+      received = inbox
+      sources = nodesOfWorkers.indices.map { worker in
+        worker == rank
+          ? buffers.map { UnsafePointer($0.pointer + first) } : inbox[worker].map { UnsafePointer($0.pointer) }
+      }
+    }
+  }
+
+  /// Sums up the segment; collective. All workers must have written their buffers before, and none may write them again
+  /// before the next collective has returned.
+  ///
+  /// - Returns: `segment.count` floats, valid until the next call.
+  func reduce() throws -> UnsafeMutablePointer<Float> {
+    guard let result else { return own[0].pointer }
+    if sharesMemory {
+      try group.barrier()
+    } else {
+      try exchangeSubtrees()
+    }
+    for offset in stride(from: 0, to: segment.count, by: Self.chunk) {
+      let count = min(Self.chunk, segment.count - offset)
+      let total = evaluate(sum, offset: offset, count: count, depth: 0)
+      (result.pointer + offset).update(from: total, count: count)
+    }
+    return result.pointer
+  }
+
+  /// The sum's floats at `offset`: in place where a worker holds them, else in the partial sums of `depth`.
+  private func evaluate(_ sum: Sum, offset: Int, count: Int, depth: Int) -> UnsafePointer<Float> {
+    switch sum {
+    case .subtree(let worker, let node):
+      return sources[worker][node] + offset
+    case .both(let left, let right):
+      let a = evaluate(left, offset: offset, count: count, depth: depth)
+      let b = evaluate(right, offset: offset, count: count, depth: depth + 1)
+      let partial = partialSums.pointer + depth * Self.chunk
+      VectorMath.sum(a, b, into: partial, count: count)
+      return UnsafePointer(partial)
+    }
+  }
+
+  /// One round for each subtree that a worker has at most; workers with fewer send nothing in the later rounds.
+  private func exchangeSubtrees() throws {
+    let rounds = nodesOfWorkers.map(\.count).max() ?? 0
+    let nothing = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    for round in 0..<rounds {
+      let sending = segments.enumerated().map { worker, segment in
+        worker == group.rank || round >= own.count
+          ? UnsafeRawBufferPointer(nothing) : UnsafeRawBufferPointer(own[round][segment])
+      }
+      let receiving = received.map { buffers in
+        round < buffers.count ? UnsafeMutableRawBufferPointer(buffers[round].buffer) : nothing
+      }
+      try group.exchange(sending: sending, receiving: receiving)
+    }
+  }
+}
