@@ -69,6 +69,7 @@ let package = Package(
       swiftSettings: swiftSettings),
 
     tests("HDF5Tests", ["HDF5", "Failures"]),
+    tests("CorpusTests", ["Corpus", "HDF5", "Failures"]),
     tests("CheckpointsTests", ["Checkpoints", "HDF5", "Failures"]),
   ]
 )
