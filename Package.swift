@@ -80,5 +80,7 @@ let package = Package(
     tests("WorkersTests", ["Workers", "WorkerScenarios", "Failures"]),
     tests("ParallelTests", ["TestSupport", "worker-scenarios"]),
     tests("ConfigurationTests", ["Configuration", "Failures"]),
+    tests("CorpusTests", ["Corpus", "HDF5", "Failures"]),
+    tests("CheckpointsTests", ["Checkpoints", "HDF5", "Failures"]),
   ]
 )

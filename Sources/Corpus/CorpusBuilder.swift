@@ -73,7 +73,7 @@ package struct CorpusBuilder {
       counts[source.split, default: 0] += counter.total - before
     }
     try checkNotEmpty(counts)
-    return (try .chars(counts: counter.counts, limits: recipe.limits), try splitCounts(counts))
+    return (try .chars(counted: counter, limits: recipe.limits), try splitCounts(counts))
   }
 
   private func countWords(_ sources: [Source]) throws -> (Vocabulary, [Split: Int]) {

@@ -13,7 +13,8 @@ package final class CorpusReader: Sendable {
   ///
   /// - Throws: ``Failure`` or `H5Error` (bad data) where the directory is not a corpus, of another version, or a shard
   ///   is missing or has another size than the manifest says.
-  package init(directory: String) throws {
+  package init(directory name: String) throws {
+    let directory = name.count > 1 && name.hasSuffix("/") ? String(name.dropLast()) : name
     let path = "\(directory)/\(CorpusManifest.fileName)"
     guard fileSize(at: directory) != nil else {
       throw Failure(

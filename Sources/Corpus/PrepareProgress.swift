@@ -11,6 +11,13 @@ package struct PrepareProgress: Sendable, Equatable {
   /// Since the stage began.
   package var elapsed: Duration
 
+  package init(stage: Stage, bytesDone: Int, bytesTotal: Int, elapsed: Duration) {
+    self.stage = stage
+    self.bytesDone = bytesDone
+    self.bytesTotal = bytesTotal
+    self.elapsed = elapsed
+  }
+
   /// For example `encoding   412 MB of 1024 MB   40 %   96 MB/s`.
   package var line: String {
     let seconds = elapsed / .seconds(1)

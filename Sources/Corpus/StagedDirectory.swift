@@ -31,11 +31,7 @@ struct StagedDirectory: Sendable {
       }
     }
     let parent = Self.parent(of: name)
-    do {
-      try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
-    } catch {
-      throw Failure(.cannotWrite, "can't create the directory", at: parent, cause: Self.reason(error))
-    }
+    try Self.createDirectories(parent)
     path = "\(parent)/.\((name as NSString).lastPathComponent).partial-\(getpid())"
     try? FileManager.default.removeItem(atPath: path)
     guard mkdir(path, 0o777) == 0 else {
@@ -97,9 +93,13 @@ struct StagedDirectory: Sendable {
     Failure(.cannotWrite, what, at: place, cause: String(cString: strerror(errno)))
   }
 
-  private static func reason(_ error: any Error) -> String {
-    let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
-    guard let underlying, underlying.domain == NSPOSIXErrorDomain else { return error.localizedDescription }
-    return String(cString: strerror(Int32(underlying.code)))
+  /// Creates a directory and those above it; one that is there already is fine.
+  private static func createDirectories(_ path: String) throws {
+    guard mkdir(path, 0o777) != 0, errno != EEXIST else { return }
+    if errno == ENOENT, path.contains("/") {
+      try createDirectories(parent(of: path))
+      if mkdir(path, 0o777) == 0 { return }
+    }
+    throw systemFailure("can't create the directory", at: path)
   }
 }

@@ -52,10 +52,10 @@ struct TextFile: Sendable {
       if filled == buffer.count {
         guard buffer.count < tokenLimit else {
           throw Failure(
-            .badData, "a word of more than \(buffer.count) bytes begins at byte \(offset)", at: path,
+            .badData, "a word of \(tokenLimit) bytes or more begins at byte \(offset)", at: path,
             remedy: "use '--tokenizer char' or '--tokenizer byte' for text without white space")
         }
-        buffer.append(contentsOf: repeatElement(0, count: buffer.count))
+        buffer.append(contentsOf: repeatElement(0, count: min(buffer.count, tokenLimit - buffer.count)))
       }
       let count = try buffer.withUnsafeMutableBytes { try Self.read(descriptor, $0[filled...], path: path) }
       filled += count

@@ -4,13 +4,17 @@ import Failures
 struct ScalarCounter: ScalarSink {
   /// By code point: 9 MB, whatever the text.
   private(set) var counts = [Int](repeating: 0, count: 0x110000)
+  /// The scalars that occur, in the order of their first occurrence.
+  private(set) var found: [Int] = []
+  private(set) var total = 0
 
   @inline(__always)
   mutating func take(scalar: UInt32) {
-    counts[Int(scalar)] &+= 1
+    let index = Int(scalar)
+    if counts[index] == 0 { found.append(index) }
+    counts[index] &+= 1
+    total &+= 1
   }
-
-  var total: Int { counts.reduce(0, +) }
 }
 
 /// Counts all tokens, and each word among the first `limit` tokens.

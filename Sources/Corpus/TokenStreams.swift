@@ -2,8 +2,9 @@ import Failures
 
 /// The windows of a worker's share of the token streams.
 ///
-/// Of the global batch's streams only those in `local` are read, ahead of need, in blocks: memory is
-/// 2 · local · (block + 1) · 4 bytes, whatever the length of the corpus. Used by one thread at a time.
+/// Of the global batch's streams only those in `local` are read, ahead of need, in blocks of at most b tokens a stream.
+/// Memory: 2 · local · (b + 1) · 4 bytes, 32 MiB for up to 128 local streams, whatever the length of the corpus. Used by
+/// one thread at a time.
 package final class TokenStreams {
   package let layout: StreamLayout
   /// The streams of the global batch that this object reads.
@@ -17,13 +18,15 @@ package final class TokenStreams {
   ///   - streams: B, of the global batch.
   ///   - local: which of them are read here.
   ///   - window: T, in steps.
-  ///   - blockTokens: how many tokens of a stream are read at a time. Long blocks let an HDF5 chunk be decoded few times.
+  ///   - blockTokens: how many tokens of a stream are read at a time; nil for what 32 MiB hold, at least 32768 and at
+  ///     most a chunk. A chunk of up to 2²⁰ tokens is decoded once for each block in it, so long blocks are cheap ones.
   /// - Throws: ``Failure`` where the split has too few tokens for the streams.
   package init(
-    source: any TokenSource, streams: Int, local: Range<Int>, window: Int, blockTokens: Int = 32_768
+    source: any TokenSource, streams: Int, local: Range<Int>, window: Int, blockTokens: Int? = nil
   ) throws {
     let layout = try StreamLayout(tokens: source.count, streams: streams, window: window)
     precondition(local.lowerBound >= 0 && local.upperBound <= streams, "\(local) is not within \(streams) streams")
+    let blockTokens = blockTokens ?? min(max(1 << 15, (1 << 22) / max(local.count, 1)), 1 << 20)
     precondition(blockTokens > 0, "a block holds tokens")
     self.layout = layout
     self.local = local
@@ -47,7 +50,7 @@ package final class TokenStreams {
 
   /// The streams of a split of a corpus.
   package convenience init(
-    reader: CorpusReader, split: Split, streams: Int, local: Range<Int>, window: Int, blockTokens: Int = 32_768
+    reader: CorpusReader, split: Split, streams: Int, local: Range<Int>, window: Int, blockTokens: Int? = nil
   ) throws {
     do {
       try self.init(

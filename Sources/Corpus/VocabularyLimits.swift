@@ -42,8 +42,9 @@ package struct VocabularyLimits: Sendable, Equatable {
 
 extension Vocabulary {
   /// The vocabulary of counted scalars: in code-point order, `<unk>` before them where the limits leave any out.
-  static func chars(counts: [Int], limits: VocabularyLimits) throws -> Vocabulary {
-    let found = counts.indices.filter { counts[$0] > 0 }
+  static func chars(counted: ScalarCounter, limits: VocabularyLimits) throws -> Vocabulary {
+    let counts = counted.counts
+    let found = counted.found.sorted()
     var kept = found.filter { counts[$0] >= limits.minimumCount }
     if let size = limits.size, kept.count + (kept.count < found.count ? 1 : 0) > size {
       kept.sort { counts[$0] != counts[$1] ? counts[$0] > counts[$1] : $0 < $1 }

@@ -1,0 +1,42 @@
+import Arena
+import Checkpoints
+import Configuration
+import Corpus
+import Failures
+import Recurrent
+
+extension CheckpointReader {
+  /// The configuration that the run had. Throws ``Failure`` (bad data) where this program can't read it.
+  package func savedConfiguration() throws -> RunConfiguration {
+    do {
+      return try RunConfiguration(yaml: header.configuration, source: "\(path):/config")
+    } catch {
+      throw Failure(.badData, error.what, at: error.place, cause: error.cause, remedy: error.remedy)
+    }
+  }
+
+  /// The vocabulary that the model's token ids belong to.
+  package func vocabulary() throws -> Vocabulary {
+    guard let tokenizer = Tokenizer(rawValue: header.tokenizer) else {
+      throw Failure(
+        .badData, "unknown tokenizer '\(header.tokenizer)'", at: path,
+        remedy: "open it with the version of lockstep that wrote it")
+    }
+    return try Vocabulary(tokenizer: tokenizer, tokens: header.vocabulary)
+  }
+
+  /// Fills all parameters; their names and shapes must be those of the checkpoint.
+  package func readParameters(into store: ParameterStore) throws {
+    for parameter in store.layout.parameters {
+      try readParameter(parameter.name, shape: parameter.shape, into: store.values[parameter.range])
+    }
+  }
+
+  /// The model, ready for evaluation and generation.
+  package func makeModelWeights() throws -> ModelWeights {
+    let shape = try savedConfiguration().modelShape(vocabularySize: header.vocabulary.count)
+    let weights = try ModelWeights(shape, training: false)
+    try readParameters(into: weights.parameters)
+    return weights
+  }
+}

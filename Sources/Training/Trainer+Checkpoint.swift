@@ -1,0 +1,151 @@
+import Arena
+import Checkpoints
+import Corpus
+import Failures
+import Foundation
+import Recurrent
+import Workers
+
+extension Trainer {
+  /// How dropout and initial weights draw random numbers: with the seed and the step, the whole random state.
+  private static let randomStream = "philox4x32-10 keyed by seed, step, stream, layer and time step"
+
+  /// Writes a checkpoint of this moment; collective. The first worker gathers what it does not hold.
+  func writeCheckpoint() throws {
+    let states = try gatherStates()
+    let slots = try gatherSlots()
+    try group.agreeing {
+      guard group.rank == 0, var store else { return }
+      try journal?.flush()
+      journal?.show("writing a checkpoint")
+      let path = store.path(step: position.step)
+      try write(to: path, states: states, slots: slots)
+      try store.didWrite(step: position.step, validation: validationOfThisStep)
+      self.store = store
+      journal?.say("wrote \(path)")
+    }
+  }
+
+  private func write(to path: String, states: [GatheredState], slots: [FloatBuffer]) throws {
+    let layout = model.weights.parameters.layout
+    let gateOrder = model.weights.shape.cell.gateOrder
+    var writer = try CheckpointWriter(path: path, header: header())
+    for parameter in layout.parameters {
+      try writer.writeParameter(
+        parameter.name, shape: parameter.shape, UnsafeBufferPointer(model.weights.parameters.values[parameter.range]),
+        gateOrder: parameter.name.hasPrefix("rnn.") ? gateOrder : nil)
+    }
+    for (name, slot) in zip(exchange.optimizer.kind.slotNames, slots) {
+      for parameter in layout.parameters {
+        try writer.writeSlot(
+          name, parameter: parameter.name, shape: parameter.shape, UnsafeBufferPointer(slot[parameter.range]))
+      }
+    }
+    let (streamCount, size) = (model.batch.globalStreams, model.weights.shape.hiddenSize)
+    for state in states {
+      try writer.writeStreamState(
+        state.name, shape: [streamCount, size], UnsafeBufferPointer(state.values.buffer))
+    }
+    let layoutOfStreams = streams.layout
+    try writer.writeStreamPositions(
+      (0..<streamCount).map { stream in
+        let done = min(position.window * layoutOfStreams.window, layoutOfStreams.predictions(of: stream))
+        return Int64(layoutOfStreams.start(of: stream) + done)
+      })
+    if let journal { try writer.writeHistory(journal.history) }
+    try writer.close()
+  }
+
+  private func header() -> CheckpointHeader {
+    let vocabulary = corpus.vocabulary
+    return CheckpointHeader(
+      step: position.step, epoch: position.epoch, window: position.window,
+      seed: UInt64(configuration.training.seed), randomStream: Self.randomStream, configuration: configuration.yaml,
+      tokenizer: vocabulary.tokenizer.rawValue, vocabulary: vocabulary.tokens,
+      unknownToken: vocabulary.unknown.map { vocabulary.tokens[Int($0)] },
+      optimizer: exchange.optimizer.kind.name, optimizerState: ["updates": Double(exchange.optimizer.updates)],
+      schedule: configuration.schedule.name.rawValue, scheduleState: schedule.state, bestValidation: bestValidation,
+      trainingState: ["tokens": Double(position.tokens)])
+  }
+
+  /// Goes on from a checkpoint: position, schedule, this worker's optimiser slots and states.
+  func restore(from checkpoint: CheckpointReader) throws {
+    let header = checkpoint.header
+    guard header.epoch >= 0, (0..<streams.windowCount).contains(header.window) else {
+      throw Failure(
+        .badData, "it stands at window \(header.window) of epoch \(header.epoch + 1), which this corpus does not have",
+        at: checkpoint.path, remedy: "give the corpus that the run was started with as data.corpus")
+    }
+    position = TrainingPosition(
+      step: header.step, epoch: header.epoch, window: header.window,
+      tokens: Int(header.trainingState["tokens"] ?? 0))
+    schedule.restore(header.scheduleState)
+    bestValidation = header.bestValidation
+    let optimizer = exchange.optimizer
+    optimizer.updates = Int(header.optimizerState["updates"] ?? Double(header.step))
+    for (name, slot) in zip(optimizer.kind.slotNames, optimizer.slots) {
+      try restore(slot, name, from: checkpoint)
+    }
+    let (streamCount, size) = (model.batch.globalStreams, model.weights.shape.hiddenSize)
+    let all = try FloatBuffer(count: streamCount * size)
+    for (name, values) in model.states {
+      try checkpoint.readStreamState(name, shape: [streamCount, size], into: all.buffer)
+      let own = model.batch.streams
+      _ = values.update(fromContentsOf: all[(own.lowerBound * size)..<(own.upperBound * size)])
+    }
+  }
+
+  /// The part of a slot that lies in this worker's segment.
+  private func restore(_ slot: FloatBuffer, _ name: String, from checkpoint: CheckpointReader) throws {
+    let segment = exchange.optimizer.segment
+    for parameter in model.weights.parameters.layout.parameters {
+      let part = parameter.range.clamped(to: segment)
+      guard !part.isEmpty else { continue }
+      let whole = try FloatBuffer(count: parameter.count)
+      try checkpoint.readSlot(name, parameter: parameter.name, shape: parameter.shape, into: whole.buffer)
+      _ = slot[(part.lowerBound - segment.lowerBound)..<(part.upperBound - segment.lowerBound)].update(
+        fromContentsOf: whole[(part.lowerBound - parameter.offset)..<(part.upperBound - parameter.offset)])
+    }
+  }
+
+  /// A state of all streams, [B, H].
+  private struct GatheredState {
+    let name: String
+    let values: FloatBuffer
+  }
+
+  private func gatherStates() throws -> [GatheredState] {
+    let size = model.weights.shape.hiddenSize
+    let ranges = (0..<group.count).map { worker in
+      let streams = LocalBatch(
+        window: 1, streams: model.batch.globalStreams, shards: model.batch.tree.count, rank: worker,
+        workers: group.count
+      ).streams
+      return (streams.lowerBound * size)..<(streams.upperBound * size)
+    }
+    return try model.states.map { name, values in
+      GatheredState(name: name, values: try gather(values, ranges, count: model.batch.globalStreams * size))
+    }
+  }
+
+  private func gatherSlots() throws -> [FloatBuffer] {
+    let count = model.weights.parameters.layout.count
+    let optimizer = exchange.optimizer
+    // After a plain allreduce every worker keeps whole slots, and the first one has all that is needed.
+    guard optimizer.segment.count < count else { return optimizer.slots }
+    return try optimizer.slots.map { try gather($0.buffer, exchange.segments, count: count) }
+  }
+
+  /// Brings the parts of all workers together on the first; collective. Elsewhere the result is empty.
+  private func gather(
+    _ part: UnsafeMutableBufferPointer<Float>, _ ranges: [Range<Int>], count: Int
+  ) throws -> FloatBuffer {
+    let isFirst = group.rank == 0
+    let whole = try group.agreeing { try FloatBuffer(count: isFirst ? count : 0) }
+    let nothing = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    try group.exchange(
+      sending: (0..<group.count).map { UnsafeRawBufferPointer($0 == 0 ? UnsafeMutableRawBufferPointer(part) : nothing) },
+      receiving: ranges.map { isFirst ? UnsafeMutableRawBufferPointer(whole[$0]) : nothing })
+    return whole
+  }
+}

@@ -1,0 +1,107 @@
+import Checkpoints
+import Configuration
+import Corpus
+import Failures
+import Foundation
+import Kernels
+import Recurrent
+import Workers
+
+extension Trainer {
+  /// The most workers that a configuration allows.
+  static func checkWorkers(_ count: Int, _ configuration: RunConfiguration) throws {
+    let shards = configuration.training.gradientShards
+    guard count > shards else { return }
+    throw Failure(
+      .usage, "\(count) workers can't share \(shards) gradient \(shards == 1 ? "shard" : "shards")",
+      at: "training.gradient_shards",
+      remedy: "start at most \(shards) workers, or set training.gradient_shards to \(count) or more "
+        + "(at most data.streams, \(configuration.data.streams)); that changes the order of sums, and so the last bits")
+  }
+
+  /// A checkpoint that a run with `configuration` may go on from.
+  static func openCheckpoint(
+    _ name: String, _ configuration: RunConfiguration, _ corpus: CorpusReader
+  ) throws -> CheckpointReader {
+    let path = try CheckpointStore.resolve(name, in: configuration.run.directory)
+    let reader = try CheckpointReader(path: path)
+    let saved = try reader.savedConfiguration()
+    try configuration.checkResumable(from: saved)
+    let vocabulary = try reader.vocabulary()
+    guard vocabulary == corpus.vocabulary else {
+      throw Failure(
+        .badData, "the checkpoint has another vocabulary than the corpus \(corpus.directory)", at: path,
+        cause: "\(vocabulary.count) \(reader.header.tokenizer) tokens against \(corpus.vocabulary.count) "
+          + "\(corpus.vocabulary.tokenizer.rawValue) tokens",
+        remedy: "give the corpus that the run was started with as data.corpus")
+    }
+    return reader
+  }
+
+  /// The evaluator of the validation split, on as many streams as training has, or as the split has tokens for.
+  static func makeEvaluator(
+    _ group: any WorkerGroup, _ configuration: RunConfiguration, _ corpus: CorpusReader, _ weights: ModelWeights
+  ) throws -> Evaluator? {
+    let tokens = corpus.tokenCount(.valid)
+    guard tokens > 0 else { return nil }
+    let streams = min(configuration.data.streams, tokens - 1)
+    let shards = min(configuration.training.gradientShards, streams)
+    guard streams >= 1, shards >= group.count else {
+      throw Failure(
+        .badData, "\(tokens) tokens are too few for \(group.count) workers", at: "\(corpus.directory), valid split",
+        remedy: "use fewer workers, or prepare the corpus with a larger valid split")
+    }
+    return try Evaluator(
+      group, weights: weights, source: try corpus.source(.valid), streams: streams, window: configuration.data.window,
+      shards: shards)
+  }
+
+  /// Makes the run directory, or checks that it is the one to go on in, and opens the journal. First worker only.
+  func openRunDirectory(resuming checkpoint: CheckpointReader?) throws {
+    let directory = configuration.run.directory
+    if checkpoint == nil, CheckpointStore.latest(in: directory) != nil {
+      throw Failure(
+        .cannotWrite, "there is a run in this directory already", at: directory,
+        remedy: "go on with --resume latest, or choose another directory with --set run.directory=DIR")
+    }
+    let store = try CheckpointStore(directory: directory, keep: configuration.run.keep)
+    let path = "\(directory)/config.yaml"
+    do {
+      try configuration.yaml.write(toFile: path, atomically: true, encoding: .utf8)
+    } catch {
+      throw Failure(
+        .cannotWrite, "can't write the configuration", at: path, cause: error.localizedDescription,
+        remedy: "check the directory's permissions and free space")
+    }
+    self.store = store
+    let journal = try RunJournal(
+      directory: directory, from: position.step, totalSteps: totalSteps, logEvery: configuration.training.logEvery,
+      unit: LossUnit(tokenizer: corpus.vocabulary.tokenizer.rawValue), history: checkpoint?.history() ?? .init(),
+      logger: logger)
+    self.journal = journal
+    describeRun(journal, checkpoint)
+  }
+
+  private func describeRun(_ journal: RunJournal, _ checkpoint: CheckpointReader?) {
+    let shape = model.weights.shape
+    let parameters = model.weights.parameters.layout.parameters.reduce(0) { $0 + $1.count }
+    journal.say(
+      "model: \(configuration.model.cell.rawValue), \(shape.layers) × \(shape.hiddenSize), embedding "
+        + "\(shape.embeddingSize)\(shape.tied ? " (tied)" : ""), vocabulary \(grouped(shape.vocabularySize)), "
+        + "\(grouped(parameters)) parameters")
+    let batch = model.batch
+    journal.say(
+      "data: \(corpus.directory), \(grouped(corpus.tokenCount(.train))) training tokens in \(batch.globalStreams) streams, "
+        + "\(grouped(streams.windowCount)) windows of \(batch.window) steps an epoch")
+    let kind = group.count == 1 ? "1 worker" : "\(group.count) workers (\(group is MPIWorkers ? "MPI ranks" : "threads"))"
+    journal.say(
+      "\(kind), \(batch.tree.count) gradient shards, \(InstructionSet.current.name); run directory "
+        + configuration.run.directory)
+    guard let checkpoint else { return }
+    journal.say("going on from \(checkpoint.path): step \(grouped(position.step)), epoch \(position.epoch + 1)")
+    guard let saved = try? checkpoint.savedConfiguration() else { return }
+    for difference in configuration.differences(from: saved) {
+      journal.say("changed since: \(difference.key) from \(difference.saved) to \(difference.requested)")
+    }
+  }
+}

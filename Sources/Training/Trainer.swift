@@ -1,0 +1,212 @@
+import Arena
+import Checkpoints
+import Configuration
+import Corpus
+import Failures
+import Foundation
+import Kernels
+import Logging
+import Optimizers
+import Recurrent
+import Workers
+
+/// Trains a language model as one of a group of workers: the same code for a single process, threads and MPI ranks.
+///
+/// Each step every worker computes the gradients of its streams, all add them up along the fixed tree, and each moves
+/// the weights by the same bits. The first worker keeps the journal and writes the checkpoints.
+package final class Trainer {
+  /// How a run ended.
+  package struct Summary: Sendable, Equatable {
+    package var position: TrainingPosition
+    /// The last validation, if there was one.
+    package var validation: Evaluator.Result?
+    /// SHA-256 of the weights.
+    package var weightDigest: String
+    /// Whether a signal ended the run before its time; a checkpoint was written.
+    package var wasStopped: Bool
+    /// Optimiser slots kept by this worker, in floats. For tests of the sharding.
+    package var slotFloats: Int
+  }
+
+  let group: any WorkerGroup
+  let configuration: RunConfiguration
+  let corpus: CorpusReader
+  let model: LanguageModel
+  let exchange: GradientExchange
+  let evaluator: Evaluator?
+  let streams: TokenStreams
+  let totalSteps: Int
+  var position = TrainingPosition()
+  var schedule: Schedule
+  var bestValidation: Double?
+  /// The journal and the store exist on the first worker only.
+  var journal: RunJournal?
+  var store: CheckpointStore?
+  let logger: Logger
+  private let window: Window
+  private var lastValidation: Evaluator.Result?
+
+  /// Collective: every worker makes its trainer with the same arguments.
+  ///
+  /// - Parameters:
+  ///   - resume: `latest`, `best` or the path of a checkpoint to go on from; nil starts anew.
+  ///   - logger: used on the first worker only.
+  /// - Throws: ``WorkerFailure``, the same on all workers: what a configuration, corpus, checkpoint or directory lacks.
+  package init(
+    _ group: any WorkerGroup, configuration: RunConfiguration, resume: String? = nil, logger: Logger
+  ) throws {
+    computeOnThisThreadAlone()
+    self.group = group
+    self.configuration = configuration
+    self.logger = logger
+    let training = configuration.training
+    let (corpus, checkpoint) = try group.agreeing {
+      try Self.checkWorkers(group.count, configuration)
+      let corpus = try CorpusReader(directory: configuration.data.corpus)
+      return (corpus, try resume.map { try Self.openCheckpoint($0, configuration, corpus) })
+    }
+    self.corpus = corpus
+    let shape = configuration.modelShape(vocabularySize: corpus.vocabulary.count)
+    let (weights, isShared) = try ModelWeights.shared(by: group) {
+      let weights = try ModelWeights(shape, training: true)
+      if let checkpoint {
+        try checkpoint.readParameters(into: weights.parameters)
+      } else {
+        try configuration.initialize(weights.parameters, shape: shape)
+      }
+      return weights
+    }
+    let batch = LocalBatch(
+      window: configuration.data.window, streams: configuration.data.streams, shards: training.gradientShards,
+      rank: group.rank, workers: group.count)
+    (model, streams, window) = try group.agreeing {
+      let dropout = Dropout(probability: configuration.model.dropout, seed: UInt64(training.seed))
+      return (
+        try LanguageModel(weights, batch: batch, dropout: dropout, training: true),
+        try TokenStreams(
+          reader: corpus, split: .train, streams: batch.globalStreams, local: batch.streams, window: batch.window),
+        Window(steps: batch.window, streams: batch.streams.count)
+      )
+    }
+    exchange = try GradientExchange(
+      group, model: model, optimizer: configuration.optimizerKind, weightDecay: configuration.optimizer.weightDecay,
+      method: training.exchange, sharesWeights: isShared)
+    evaluator = try group.agreeing { try Self.makeEvaluator(group, configuration, corpus, weights) }
+    totalSteps = training.length.totalSteps(windows: streams.windowCount)
+    schedule = configuration.learningRateSchedule(totalSteps: totalSteps)
+    try group.agreeing {
+      if let checkpoint { try restore(from: checkpoint) }
+      if group.rank == 0 { try openRunDirectory(resuming: checkpoint) }
+    }
+  }
+
+  /// Trains to the end of the configured epochs or steps, or until a stop signal; collective.
+  ///
+  /// - Throws: ``WorkerFailure``, the same on all workers.
+  package func run() throws -> Summary {
+    let clock = ContinuousClock()
+    var wasStopped = false
+    while position.step < totalSteps, !wasStopped {
+      let start = clock.now
+      if position.window == 0 { model.resetStates() }
+      let (rate, epoch) = (schedule.rate(step: position.step, epoch: position.epoch), position.epoch + 1)
+      let tokens = streams.tokens(inWindow: position.window)
+      let outcome = try step(learningRate: rate, tokens: tokens)
+      position.advance(tokens: tokens, windows: streams.windowCount)
+      wasStopped = outcome.stopRequested
+
+      if let journal {
+        let seconds = (clock.now - start) / .seconds(1)
+        let record = StepRecord(
+          step: position.step, epoch: epoch, loss: outcome.lossSum / Double(tokens), tokens: position.tokens,
+          tokensPerSecond: Double(tokens) / seconds, gradientNorm: outcome.gradientNorm, learningRate: rate)
+        try alone { try journal.record(record, tokens: tokens, seconds: seconds) }
+      }
+      var isBest = false
+      if isDue(every: configuration.training.validateEvery) { isBest = try validate() }
+      if isBest || wasStopped || isDue(every: configuration.training.checkpointEvery) { try writeCheckpoint() }
+    }
+    try group.agreeing { try journal?.flush() }
+    return Summary(
+      position: position, validation: lastValidation, weightDigest: model.weights.parameters.digest,
+      wasStopped: wasStopped, slotFloats: exchange.optimizer.slots.reduce(0) { $0 + $1.count })
+  }
+
+  /// One optimiser step over the window at hand.
+  private func step(learningRate: Double, tokens: Int) throws -> StepOutcome {
+    var failure: (any Error)?
+    do {
+      window.steps = streams.steps(inWindow: position.window)
+      try streams.read(window: position.window, inputs: window.inputs, targets: window.targets)
+      try model.trainingPass(window, step: position.step)
+    } catch {
+      // The others are on their way into the exchange: the error goes with it, and all of them throw it.
+      failure = error
+    }
+    let scale =
+      switch configuration.training.lossReduction {
+      case .tokenMean: 1 / Double(tokens)
+      case .windowSum: 1 / Double(configuration.data.streams)
+      }
+    return try exchange.step(
+      scale: scale, clipNorm: configuration.training.clipNorm, learningRate: learningRate, failure: failure
+    ) { outcome in
+      guard outcome.lossSum.isFinite, outcome.gradientNorm.isFinite else {
+        throw divergence(outcome, learningRate: learningRate)
+      }
+    }
+  }
+
+  private func divergence(_ outcome: StepOutcome, learningRate: Double) -> WorkerFailure {
+    let what = outcome.lossSum.isFinite ? "the gradient's norm is \(outcome.gradientNorm)" : "the loss is \(outcome.lossSum)"
+    let failure = Failure(
+      .softwareFault, "\(what), so the run has diverged",
+      at: "step \(position.step + 1) (epoch \(position.epoch + 1), learning rate \(learningRate))",
+      remedy: "the last checkpoint is intact: resume from it with a smaller optimizer.learning_rate or "
+        + "training.clip_norm")
+    return WorkerFailure(rank: 0, message: "\(failure)", exitStatus: failure.exitStatus, failedEverywhere: true)
+  }
+
+  /// Whether something that happens every `interval` steps, at epoch ends and at the end happens now.
+  private func isDue(every interval: Int) -> Bool {
+    position.isAtEpochEnd || position.step == totalSteps || (interval > 0 && position.step % interval == 0)
+  }
+
+  /// Validates; collective. Returns whether the loss is the lowest so far.
+  private func validate() throws -> Bool {
+    guard let evaluator else { return false }
+    let result = try evaluator.evaluate { [journal] share in
+      journal?.show("validating: \(Int(share * 100)) %")
+    }
+    guard result.natsPerToken.isFinite else {
+      throw WorkerFailure(
+        rank: 0, message: "step \(position.step): the validation loss is \(result.natsPerToken)",
+        exitStatus: .softwareFault, failedEverywhere: true)
+    }
+    lastValidation = result
+    schedule.observe(validation: result.natsPerToken)
+    let isBest = result.natsPerToken < bestValidation ?? .infinity
+    if isBest { bestValidation = result.natsPerToken }
+    let record = ValidationRecord(
+      step: position.step, epoch: position.isAtEpochEnd ? position.epoch : position.epoch + 1,
+      natsPerToken: result.natsPerToken)
+    if let journal { try alone { try journal.record(record, isBest: isBest) } }
+    validatedStep = position.step
+    return isBest
+  }
+
+  /// The step of the last validation, which a checkpoint of the same step is ranked by.
+  var validatedStep = -1
+  var validationOfThisStep: Double? { validatedStep == position.step ? lastValidation?.natsPerToken : nil }
+
+  /// Runs what only the first worker does between collectives. If it fails there, the others can't be told in good
+  /// order: they wait in the next collective.
+  private func alone(_ body: () throws -> Void) throws {
+    do {
+      try body()
+    } catch {
+      group.abandon(error)
+      throw error
+    }
+  }
+}

@@ -1,0 +1,196 @@
+import Corpus
+import Foundation
+import Testing
+
+/// Every way in which `prepare` refuses: the message, the exit status, and that nothing is left behind.
+@Suite struct PrepareErrorTests {
+  /// Expects a failure, and that the scratch directory holds the same names before and after.
+  private func expectRefusal(
+    _ scratch: Scratch, _ status: Int32, _ parts: [String], location: SourceLocation = #_sourceLocation,
+    _ body: () throws -> CorpusReader
+  ) {
+    let before = scratch.names
+    guard let failure = failure(of: body) else {
+      Issue.record("no error was thrown", sourceLocation: location)
+      return
+    }
+    #expect(failure.status.rawValue == status, "\(failure.message)", sourceLocation: location)
+    for part in parts { #expect(failure.message.contains(part), "\(failure.message)", sourceLocation: location) }
+    #expect(scratch.names == before, sourceLocation: location)
+  }
+
+  @Test(
+    arguments: [
+      ([0x61, 0x62, 0xFF, 0x63], 2), ([0xC0, 0x80], 0), ([0x61, 0xE0, 0x80, 0x80], 1), ([0xED, 0xA0, 0x80], 0),
+      ([0xF4, 0x90, 0x80, 0x80], 0), ([0x61, 0xC3], 1), ([0x61, 0xF0, 0x9F, 0x98], 1), ([0x61, 0x80], 1),
+      ([0xEF, 0xBB, 0xBF, 0x61, 0xC3, 0x28], 4), ([0x61, 0x20, 0x62, 0xE6, 0xBC, 0x20], 3),
+    ] as [([UInt8], Int)], [1, 2, 3, 1000])
+  func invalidUTF8IsRefusedWithItsOffset(sample: ([UInt8], Int), blockBytes: Int) throws {
+    let scratch = try Scratch()
+    let text = try scratch.file("a.txt", sample.0)
+    for tokenizer in [Tokenizer.char, .word] {
+      expectRefusal(scratch, 65, ["\(text): not valid UTF-8 at byte \(sample.1);", "--tokenizer byte"]) {
+        try scratch.prepare([text], tokenizer: tokenizer, blockBytes: blockBytes)
+      }
+    }
+  }
+
+  @Test func zeroBytesAreRefused() throws {
+    let scratch = try Scratch()
+    let text = try scratch.file("a.txt", [0x61, 0x62, 0x00])
+    for tokenizer in [Tokenizer.char, .word] {
+      expectRefusal(scratch, 65, ["a zero byte at byte 2", "UTF-16"]) {
+        try scratch.prepare([text], tokenizer: tokenizer)
+      }
+    }
+  }
+
+  @Test func unreadableTextsAreRefused() throws {
+    let scratch = try Scratch()
+    expectRefusal(scratch, 65, ["missing.txt: can't open the file: No such file or directory"]) {
+      try scratch.prepare(["\(scratch.path)/missing.txt"], tokenizer: .char)
+    }
+    expectRefusal(scratch, 65, ["\(scratch.path): is a directory"]) {
+      try scratch.prepare([scratch.path], tokenizer: .char)
+    }
+    expectRefusal(scratch, 65, ["/dev/null: is not a regular file"]) {
+      try scratch.prepare(["/dev/null"], tokenizer: .byte)
+    }
+    let empty = try scratch.file("empty.txt", "")
+    expectRefusal(scratch, 65, ["empty.txt: the file is empty"]) { try scratch.prepare([empty], tokenizer: .byte) }
+    let mark = try scratch.file("mark.txt", "\u{FEFF}")
+    for tokenizer in [Tokenizer.char, .word] {
+      expectRefusal(scratch, 65, ["mark.txt: the text holds no tokens"]) {
+        try scratch.prepare([mark], tokenizer: tokenizer)
+      }
+    }
+    let blank = try scratch.file("blank.txt", "\n \n\n\n")
+    let all = CorpusRecipe.Splitting.files(valid: [blank], test: [blank])
+    expectRefusal(scratch, 65, ["the train text holds no word"]) {
+      try scratch.prepare([blank], splitting: all, tokenizer: .word)
+    }
+  }
+
+  @Test func splitsThatAreTooShortAreRefused() throws {
+    let scratch = try Scratch()
+    let short = try scratch.file("short.txt", "abcdefghij")
+    expectRefusal(scratch, 65, ["the valid split ends up with 0 tokens", "--split"]) {
+      try scratch.prepare([short], tokenizer: .char)
+    }
+    let one = try scratch.file("one.txt", "a")
+    expectRefusal(scratch, 65, ["the test split ends up with 1 token,"]) {
+      try scratch.prepare([short], splitting: .files(valid: [short], test: [one]), tokenizer: .char)
+    }
+  }
+
+  @Test func shardsAreChecked() throws {
+    let scratch = try Scratch()
+    let text = try scratch.file("a.txt", "abcdefghij")
+    let all = CorpusRecipe.Splitting.files(valid: [text], test: [text])
+    expectRefusal(scratch, 64, ["--shards: 0 is below 1"]) {
+      try scratch.prepare([text], splitting: all, tokenizer: .char, shards: 0)
+    }
+    expectRefusal(scratch, 64, ["--shards: 11 shards are more than the 10 tokens of the train split"]) {
+      try scratch.prepare([text], splitting: all, tokenizer: .char, shards: 11)
+    }
+    #expect(try scratch.prepare([text], splitting: all, tokenizer: .char, shards: 10).ids(.train) == Array(0..<10))
+  }
+
+  @Test func vocabulariesThatDoNotFitAreRefused() throws {
+    let scratch = try Scratch()
+    let text = try scratch.file("a.txt", "a b c d e f\n")
+    let all = CorpusRecipe.Splitting.files(valid: [text], test: [text])
+    expectRefusal(scratch, 65, ["no word occurs 2 times", "--min-count"]) {
+      try scratch.prepare([text], splitting: all, tokenizer: .word, minimumCount: 2)
+    }
+    expectRefusal(scratch, 65, ["no character occurs 99 times", "--min-count"]) {
+      try scratch.prepare([text], splitting: all, tokenizer: .char, minimumCount: 99)
+    }
+    expectRefusal(scratch, 65, ["more than 5 different words", "--tokenizer char"]) {
+      try scratch.prepare([text], splitting: all, tokenizer: .word, distinctWordLimit: 5)
+    }
+    let endless = try scratch.file("endless.txt", "ab " + String(repeating: "x", count: (1 << 20) + 1))
+    expectRefusal(scratch, 65, ["endless.txt: a word of 1048576 bytes or more begins at byte 3"]) {
+      try scratch.prepare([endless], splitting: all, tokenizer: .word)
+    }
+  }
+
+  @Test func theOutputIsNeverOverwrittenUnasked() throws {
+    let scratch = try Scratch()
+    let text = try scratch.file("a.txt", randomText(scalars: 200, seed: 1))
+    let first = try scratch.prepare([text], tokenizer: .byte).allIDs()
+    expectRefusal(scratch, 73, ["corpus: exists already", "--force"]) { try scratch.prepare([text], tokenizer: .char) }
+    expectRefusal(scratch, 73, ["corpus: exists already"]) {
+      try scratch.prepare([text], tokenizer: .char, output: "corpus//")
+    }
+    #expect(try CorpusReader(directory: "\(scratch.path)/corpus").allIDs() == first)
+    #expect(try scratch.prepare([text], tokenizer: .char, force: true).vocabulary.tokenizer == .char)
+    #expect(scratch.names == ["a.txt", "corpus"])
+
+    // What is not a corpus is not replaced either way.
+    try FileManager.default.createDirectory(atPath: "\(scratch.path)/precious", withIntermediateDirectories: true)
+    expectRefusal(scratch, 73, ["is not a corpus"]) {
+      try scratch.prepare([text], tokenizer: .char, output: "precious", force: true)
+    }
+    expectRefusal(scratch, 73, ["exists already"]) { try scratch.prepare([text], tokenizer: .char, output: "a.txt") }
+  }
+
+  @Test func anOutputThatCannotBeMadeIsRefused() throws {
+    let scratch = try Scratch()
+    let text = try scratch.file("a.txt", "some text that is long enough to be split")
+    expectRefusal(scratch, 73, ["below: can't create the output directory: Not a directory"]) {
+      try scratch.prepare([text], tokenizer: .byte, output: "a.txt/below")
+    }
+    expectRefusal(scratch, 64, ["--output: the name is empty"]) {
+      _ = try CorpusRecipe(texts: [text], splitting: .fractions(.standard), tokenizer: .byte, output: "")
+      return try CorpusReader(directory: "")
+    }
+    #expect(try !scratch.prepare([text], tokenizer: .byte, output: "new/parents/corpus").allIDs().isEmpty)
+  }
+
+  @Test func aFailureHalfWayLeavesTheOldCorpus() throws {
+    let scratch = try Scratch()
+    struct Stopped: Error {}
+    let text = try scratch.file("a.txt", randomText(scalars: 300, seed: 2))
+    let old = try scratch.prepare([text], tokenizer: .byte).allIDs()
+    for force in [false, true] {
+      var staged: [String] = []
+      #expect(throws: Stopped.self) {
+        try scratch.prepare(
+          [text], tokenizer: .word, output: force ? "corpus" : "other", force: force,
+          didProgress: { progress in
+            guard progress.stage == .encoding, progress.bytesDone > progress.bytesTotal / 2 else { return }
+            staged = scratch.names
+            throw Stopped()
+          })
+      }
+      // While it is being made it has a name that nobody takes for a corpus.
+      #expect(staged.filter { $0.hasPrefix(".") && $0.contains(".partial-") }.count == 1)
+      #expect(scratch.names == ["a.txt", "corpus"])
+    }
+    #expect(try CorpusReader(directory: "\(scratch.path)/corpus").allIDs() == old)
+  }
+
+  @Test(arguments: Tokenizer.allCases, [true, false])
+  func aTextThatChangesMeanwhileIsNoticed(tokenizer: Tokenizer, grows: Bool) throws {
+    let scratch = try Scratch()
+    let content = Array(String(repeating: "some words\n", count: 40).utf8)
+    let text = try scratch.file("a.txt", content)
+    var isChanged = false
+    expectRefusal(scratch, 65, ["the text changed while it was read"]) {
+      try scratch.prepare([text], tokenizer: tokenizer) { progress in
+        guard progress.stage == .encoding, !isChanged else { return }
+        isChanged = true
+        let tail = Array(" and more".utf8)
+        let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: text))
+        if grows {
+          try handle.seekToEnd()
+          try handle.write(contentsOf: Data(tail))
+        } else {
+          try handle.truncate(atOffset: 8)
+        }
+        try handle.close()
+      }
+    }
+  }
+}
