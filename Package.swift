@@ -29,7 +29,7 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-crypto", "3.0.0"..<"5.0.0"),
-    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     .package(url: "https://github.com/jpsim/Yams", "5.0.0"..<"7.0.0"),
   ],
   targets: [
@@ -81,6 +81,5 @@ let package = Package(
     tests("ParallelTests", ["TestSupport", "worker-scenarios"]),
     tests("ConfigurationTests", ["Configuration", "Failures"]),
     tests("CorpusTests", ["Corpus", "HDF5", "Failures"]),
-    tests("CheckpointsTests", ["Checkpoints", "HDF5", "Failures"]),
   ]
 )

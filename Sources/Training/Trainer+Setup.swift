@@ -101,7 +101,7 @@ extension Trainer {
     journal.say("going on from \(checkpoint.path): step \(grouped(position.step)), epoch \(position.epoch + 1)")
     guard let saved = try? checkpoint.savedConfiguration() else { return }
     for difference in configuration.differences(from: saved) {
-      journal.say("changed since: \(difference.key) from \(difference.saved) to \(difference.requested)")
+      journal.say("changed since: \(difference.key) from \(difference.saved ?? "unset") to \(difference.requested ?? "unset")")
     }
   }
 }

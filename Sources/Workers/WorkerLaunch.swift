@@ -41,11 +41,14 @@ package enum WorkerLaunch {
     }
   }
 
+  /// Whether this process speaks for the job: rank 0 under `mpirun`, or the only one. Needs no MPI.
+  package static var isFirstProcess: Bool { Launcher.current?.rank ?? 0 == 0 }
+
   /// Prints an error that every process of the job has, once: on rank 0 under `mpirun`. Returns its exit status.
   ///
   /// Needs no MPI, so it serves for wrong options as well.
   package static func report(_ error: any Error) -> ExitStatus {
-    if Launcher.current?.rank ?? 0 == 0 {
+    if isFirstProcess {
       write(line(for: error))
     } else {
       // mpirun kills the job at the first non-zero exit, which must not come before rank 0 has written its line.

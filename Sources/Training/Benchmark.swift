@@ -1,0 +1,177 @@
+import Arena
+import Configuration
+import Corpus
+import Failures
+import Foundation
+import Kernels
+import Optimizers
+import Recurrent
+import Workers
+
+/// Times training steps on random tokens: the whole step, forward, backward, exchange and update, as training runs it.
+package struct Benchmark: Sendable {
+  /// What is timed.
+  package struct Size: Sendable, Equatable {
+    package var shape: ModelShape
+    /// B, over all workers.
+    package var streams: Int
+    /// T
+    package var window: Int
+    package var gradientShards: Int
+    package var exchange = TrainingConfiguration.Exchange.tree
+
+    package init(shape: ModelShape, streams: Int, window: Int, gradientShards: Int) {
+      self.shape = shape
+      self.streams = streams
+      self.window = window
+      self.gradientShards = gradientShards
+    }
+  }
+
+  /// What was measured; the keys of `--json`.
+  package struct Report: Sendable, Encodable {
+    package var millisecondsPerStep: Double
+    package var millisecondsPerStepMinimum: Double
+    package var millisecondsPerStepMaximum: Double
+    package var tokensPerSecond: Double
+    package var gflops: Double
+    package var ceilingGflops: Double
+    package var ceilingShare: Double
+    package var peakMemoryBytes: Int
+    package var phases: [String: Double]
+    package var parameters: Int
+    package var steps: Int
+    package var workers: Int
+    package var instructionSet: String
+    package var layers: Int
+    package var hidden: Int
+    package var embedding: Int
+    package var vocabulary: Int
+    package var streams: Int
+    package var window: Int
+    package var gradientShards: Int
+  }
+
+  package let size: Size
+  package let steps: Int
+  package let warmup: Int
+
+  package init(_ size: Size, steps: Int, warmup: Int) {
+    self.size = size
+    self.steps = steps
+    self.warmup = warmup
+  }
+
+  /// Runs the steps; collective. Every worker gets the same report but for the memory, which is its own process's.
+  package func run(_ group: any WorkerGroup) throws -> Report {
+    computeOnThisThreadAlone()
+    let shape = size.shape
+    let (weights, isShared) = try ModelWeights.shared(by: group) {
+      let weights = try ModelWeights(shape, training: true)
+      Initialization.uniform(range: 0.1).fill(weights.parameters, shape: shape, seed: 1)
+      return weights
+    }
+    let batch = LocalBatch(
+      window: size.window, streams: size.streams, shards: size.gradientShards, rank: group.rank,
+      workers: group.count)
+    let (model, streams) = try group.agreeing {
+      (
+        try LanguageModel(weights, batch: batch, training: true),
+        try TokenStreams(
+          source: randomTokens(), streams: size.streams, local: batch.streams, window: size.window)
+      )
+    }
+    let exchange = try GradientExchange(
+      group, model: model, optimizer: .sgd(momentum: 0), weightDecay: 0, method: size.exchange,
+      sharesWeights: isShared)
+    let window = Window(steps: size.window, streams: batch.streams.count)
+
+    // The ceiling is read between steps all along the run: on a shared machine it moves, and the share is only worth
+    // something against the ceiling of the same moments.
+    let clock = ContinuousClock()
+    var times: [Double] = []
+    var ceilings: [Double] = []
+    var phases = PhaseTimes()
+    for index in 0..<(warmup + steps) {
+      try group.barrier()
+      let start = clock.now
+      window.steps = streams.steps(inWindow: index % streams.windowCount)
+      try streams.read(window: index % streams.windowCount, inputs: window.inputs, targets: window.targets)
+      try model.trainingPass(window, step: index)
+      let computed = clock.now
+      _ = try exchange.step(
+        scale: 1 / Double(size.streams * size.window), clipNorm: 5, learningRate: 1, check: { _ in })
+      let end = clock.now
+      guard index >= warmup else { continue }
+      times.append((end - start) / .seconds(1))
+      phases.add("forward_backward", (computed - start) / .seconds(1))
+      phases.add("exchange_update", (end - computed) / .seconds(1))
+      try group.barrier()
+      ceilings.append(Self.measureCeiling())
+    }
+    var total = [median(ceilings)]
+    try total.withUnsafeMutableBufferPointer { try group.allReduceSum($0) }
+    return report(times: times, ceiling: total[0], phases: phases, workers: group.count, weights)
+  }
+
+  /// Floating-point operations a second of independent multiply-adds on this core, over about a millisecond.
+  package static func measureCeiling() -> Double {
+    let clock = ContinuousClock()
+    let start = clock.now
+    let operations = InstructionSet.burnMultiplyAdds(iterations: 400_000)
+    return operations / ((clock.now - start) / .seconds(1)) / 1e9
+  }
+
+  private func randomTokens() -> InMemoryTokens {
+    var random = RandomStream(seed: 1, stream: 1)
+    let windows = min(steps + warmup, 16)
+    let count = size.streams * size.window * windows + 1
+    return InMemoryTokens((0..<count).map { _ in Int32(random.nextUnit() * Double(size.shape.vocabularySize)) })
+  }
+
+  private func report(
+    times: [Double], ceiling: Double, phases: PhaseTimes, workers: Int, _ weights: ModelWeights
+  ) -> Report {
+    let seconds = median(times)
+    let tokens = size.streams * size.window
+    let gflops = size.shape.operationsPerStep(tokens: tokens) / seconds / 1e9
+    return Report(
+      millisecondsPerStep: seconds * 1e3, millisecondsPerStepMinimum: (times.min() ?? 0) * 1e3,
+      millisecondsPerStepMaximum: (times.max() ?? 0) * 1e3, tokensPerSecond: Double(tokens) / seconds, gflops: gflops,
+      ceilingGflops: ceiling, ceilingShare: gflops / ceiling, peakMemoryBytes: peakMemory(), phases: phases.medians,
+      parameters: weights.parameters.layout.parameters.reduce(0) { $0 + $1.count }, steps: times.count,
+      workers: workers, instructionSet: InstructionSet.current.name, layers: size.shape.layers,
+      hidden: size.shape.hiddenSize, embedding: size.shape.embeddingSize, vocabulary: size.shape.vocabularySize,
+      streams: size.streams, window: size.window, gradientShards: size.gradientShards)
+  }
+
+  /// The most memory that this process has had resident, in bytes.
+  private func peakMemory() -> Int {
+    var usage = rusage()
+    #if os(Linux)
+      // Imported as an enumeration on Linux and as a number elsewhere; Linux counts KiB, others bytes.
+      guard getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0 else { return 0 }
+      return usage.ru_maxrss * 1024
+    #else
+      guard getrusage(RUSAGE_SELF, &usage) == 0 else { return 0 }
+      return usage.ru_maxrss
+    #endif
+  }
+}
+
+/// Seconds by phase, one value a step.
+private struct PhaseTimes {
+  private var seconds: [String: [Double]] = [:]
+
+  mutating func add(_ phase: String, _ value: Double) { seconds[phase, default: []].append(value) }
+
+  /// Milliseconds.
+  var medians: [String: Double] { seconds.mapValues { median($0) * 1e3 } }
+}
+
+private func median(_ values: [Double]) -> Double {
+  let sorted = values.sorted()
+  guard !sorted.isEmpty else { return 0 }
+  let middle = sorted.count / 2
+  return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}

@@ -1,0 +1,97 @@
+import ArgumentParser
+import Configuration
+import Failures
+import Foundation
+import Recurrent
+import Training
+import Workers
+
+struct BenchmarkCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "benchmark",
+    abstract: "Time training steps on this machine, against the ceiling of its multiply-add units.",
+    discussion: """
+      Random tokens, SGD, clipping at 5, no dropout. GFLOP/s counts the matrix products of a step (two operations a \
+      multiply-add); the ceiling is what one core does with multiply-adds on registers, measured between the steps of \
+      the same run, times the workers. Runs under mpirun as well.
+      """)
+
+  @Option(help: "Recurrent layers.") var layers: Int = 2
+  @Option(help: "Units in each layer.") var hidden: Int = 650
+  @Option(help: "Length of an embedding vector. (default: as --hidden)") var embedding: Int?
+  @Option(help: "Tokens in the vocabulary.") var vocabulary: Int = 10_000
+  @Option(help: "Streams in the batch, over all workers.") var streams: Int = 20
+  @Option(help: "Time steps in a window.") var window: Int = 35
+  @Option(help: "lstm, gru or elman.") var cell: ModelConfiguration.Cell = .lstm
+  @Option(help: ArgumentHelp("Threads that work together. (default: 1)", valueName: "n")) var workers: Int?
+  @Option(name: .customLong("gradient-shards"), help: "Gradient shards. (default: 8, or --streams if that is less)")
+  var gradientShards: Int?
+  @Option(help: "tree or allreduce.") var exchange: TrainingConfiguration.Exchange = .tree
+  @Option(help: "Timed steps.") var steps: Int = 20
+  @Option(help: "Steps before those.") var warmup: Int = 3
+  @Flag(help: "Print one JSON object.") var json = false
+
+  func run() throws {
+    let size = try checkedSize()
+    let (json, steps, warmup) = (json, steps, warmup)
+    try WorkerLaunch.run(threads: workers) { group in
+      guard group.count <= size.gradientShards else {
+        throw Failure(
+          .usage, "\(group.count) workers can't share \(size.gradientShards) gradient shards", at: "--gradient-shards",
+          remedy: "give --gradient-shards \(group.count) or more")
+      }
+      let report = try Benchmark(size, steps: steps, warmup: warmup).run(group)
+      guard group.rank == 0 else { return }
+      if json { try printJSON(report) } else { Self.show(report) }
+    }
+  }
+
+  private func checkedSize() throws -> Benchmark.Size {
+    func check(_ name: String, _ value: Int, _ range: ClosedRange<Int>) throws {
+      guard !range.contains(value) else { return }
+      throw Failure(
+        .usage, "\(value) is out of range", at: "--\(name)", remedy: "give \(range.lowerBound) to \(range.upperBound)")
+    }
+    let shards = gradientShards ?? min(8, streams)
+    try check("layers", layers, 1...256)
+    try check("hidden", hidden, 1...65_536)
+    try check("embedding", embedding ?? hidden, 1...65_536)
+    try check("vocabulary", vocabulary, 1...16_777_216)
+    try check("streams", streams, 1...1_000_000)
+    try check("window", window, 1...100_000)
+    try check("gradient-shards", shards, 1...streams)
+    try check("steps", steps, 1...1_000_000)
+    try check("warmup", warmup, 0...1_000_000)
+    let kind: Cell =
+      switch cell {
+      case .lstm: .lstm
+      case .gru: .gru(.after)
+      case .elman: .elman(.tanh)
+      }
+    let shape = ModelShape(
+      cell: kind, vocabularySize: vocabulary, embeddingSize: embedding ?? hidden, hiddenSize: hidden, layers: layers)
+    var size = Benchmark.Size(shape: shape, streams: streams, window: window, gradientShards: shards)
+    size.exchange = exchange
+    return size
+  }
+
+  private static func show(_ report: Benchmark.Report) {
+    print(
+      "\(report.layers) × \(report.hidden), embedding \(report.embedding), vocabulary \(grouped(report.vocabulary)), "
+        + "\(report.streams) streams × \(report.window) steps, \(report.workers) "
+        + "worker\(report.workers == 1 ? "" : "s"), \(report.gradientShards) gradient shards, \(report.instructionSet)")
+    print(
+      "  step       \(fixed(report.millisecondsPerStep, 2)) ms (\(fixed(report.millisecondsPerStepMinimum, 2)) to "
+        + "\(fixed(report.millisecondsPerStepMaximum, 2)), median of \(report.steps))")
+    print("  tokens/s   \(grouped(Int(report.tokensPerSecond)))")
+    print("  GFLOP/s    \(fixed(report.gflops, 1))")
+    print("  ceiling    \(fixed(report.ceilingGflops, 1)) GFLOP/s, of which \(fixed(report.ceilingShare * 100, 1)) %")
+    print("  memory     \(readable(bytes: report.peakMemoryBytes)) at most")
+    for (phase, milliseconds) in report.phases.sorted(by: { $0.key < $1.key }) {
+      print("  \(phase.replacing("_", with: " ").padding(toLength: 22, withPad: " ", startingAt: 0)) \(fixed(milliseconds, 2)) ms")
+    }
+  }
+}
+
+extension ModelConfiguration.Cell: ExpressibleByArgument {}
+extension TrainingConfiguration.Exchange: ExpressibleByArgument {}

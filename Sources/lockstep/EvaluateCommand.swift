@@ -1,0 +1,104 @@
+import ArgumentParser
+import Checkpoints
+import Corpus
+import Failures
+import Kernels
+import Recurrent
+import Training
+import Workers
+
+extension Split: ExpressibleByArgument {}
+
+struct EvaluateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "evaluate",
+    abstract: "Measure a checkpoint's loss on a split of a corpus.",
+    discussion: """
+      The state is carried through the whole split and every prediction counts; the split's first token is predicted by \
+      nothing. With --streams above 1 the split is cut into so many pieces that each start from a zero state: faster, \
+      and a little pessimistic.
+      """)
+
+  @Argument(help: "Checkpoint, or run directory (its latest).", completion: .file())
+  var checkpoint: String
+
+  @Option(help: "Corpus directory.", completion: .directory)
+  var corpus: String
+
+  @Option(help: "Split: train, valid or test.")
+  var split: Split = .test
+
+  @Option(help: ArgumentHelp("Pieces that the split is cut into.", valueName: "n"))
+  var streams: Int = 1
+
+  @Option(help: ArgumentHelp("Threads that work together, at most one a stream. (default: 1)", valueName: "n"))
+  var workers: Int?
+
+  @Flag(help: "Print one JSON object.")
+  var json = false
+
+  private struct Report: Encodable {
+    let checkpoint: String
+    let split: String
+    let tokens: Int
+    let natsPerToken: Double
+    let perplexity: Double
+    let bitsPerToken: Double
+  }
+
+  func run() throws {
+    let command = self
+    try WorkerLaunch.run(threads: workers) { group in try command.evaluate(group) }
+  }
+
+  private func evaluate(_ group: any WorkerGroup) throws {
+    computeOnThisThreadAlone()
+    let (reader, corpus) = try group.agreeing {
+      guard streams >= 1 else {
+        throw Failure(.usage, "\(streams) streams are too few", at: "--streams", remedy: "give 1 or more")
+      }
+      guard group.count <= streams else {
+        throw Failure(
+          .usage, "\(group.count) workers can't share \(streams == 1 ? "1 stream" : "\(streams) streams")",
+          at: "--streams", remedy: "give at least one stream a worker, for example --streams \(group.count * 10)")
+      }
+      let reader = try CheckpointReader(path: try CheckpointStore.resolve(checkpoint, in: "."))
+      let corpus = try CorpusReader(directory: self.corpus)
+      guard try reader.vocabulary() == corpus.vocabulary else {
+        throw Failure(
+          .badData, "the checkpoint has another vocabulary than the corpus \(corpus.directory)", at: reader.path,
+          remedy: "give the corpus that the model was trained on, or prepare this text with the same vocabulary")
+      }
+      return (reader, corpus)
+    }
+    let (weights, _) = try ModelWeights.shared(by: group) { try reader.makeModelWeights() }
+    let evaluator = try group.agreeing {
+      try Evaluator(
+        group, weights: weights, source: try corpus.source(split), streams: streams, window: 64,
+        shards: min(streams, max(8, group.count)))
+    }
+    let progress = ProgressLine()
+    let result = try evaluator.evaluate { share in
+      if group.rank == 0 { progress.update("evaluating: \(Int(share * 100)) %") }
+    }
+    progress.clear()
+    guard group.rank == 0 else { return }
+    guard result.natsPerToken.isFinite else {
+      throw Failure(
+        .badData, "the loss is \(result.natsPerToken)", at: reader.path,
+        remedy: "the run had diverged; take an earlier checkpoint")
+    }
+    if json {
+      try printJSON(
+        Report(
+          checkpoint: reader.path, split: split.rawValue, tokens: result.tokens, natsPerToken: result.natsPerToken,
+          perplexity: result.perplexity, bitsPerToken: result.bitsPerToken))
+    } else {
+      print("\(reader.path) on \(corpus.directory), \(split.rawValue) split:")
+      print("  tokens          \(grouped(result.tokens))")
+      print("  nats per token  \(fixed(result.natsPerToken, 4))")
+      print("  perplexity      \(fixed(result.perplexity, 3))")
+      print("  bits per token  \(fixed(result.bitsPerToken, 4))")
+    }
+  }
+}

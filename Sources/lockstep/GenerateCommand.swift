@@ -1,0 +1,54 @@
+import ArgumentParser
+import Checkpoints
+import Failures
+import Foundation
+import Kernels
+import Training
+
+struct GenerateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "generate",
+    abstract: "Write text with a checkpoint.",
+    discussion: """
+      The same checkpoint, prompt, options and seed give the same text. Without a prompt the text begins a new line.
+      """)
+
+  @Argument(help: "Checkpoint, or run directory (its latest).", completion: .file())
+  var checkpoint: String
+
+  @Option(help: "Text that the output goes on from.")
+  var prompt: String = ""
+
+  @Option(help: "Tokens to write.")
+  var length: Int = 500
+
+  @Option(help: "Divides the logits; 0 takes the most probable token each time.")
+  var temperature: Double = 1
+
+  @Option(name: .customLong("top-k"), help: "Draw from the k most probable tokens only.")
+  var topK: Int?
+
+  @Option(name: .customLong("top-p"), help: "Draw from the most probable tokens that reach this probability together.")
+  var topP: Double = 1
+
+  @Option(help: "Seed of the random numbers.")
+  var seed: UInt64 = 1
+
+  func run() throws {
+    computeOnThisThreadAlone()
+    guard length >= 0 else {
+      throw Failure(.usage, "can't write \(length) tokens", at: "--length", remedy: "give 0 or more")
+    }
+    let sampler = try Sampler(temperature: temperature, topK: topK, topP: topP, seed: seed)
+    let reader = try CheckpointReader(path: try CheckpointStore.resolve(checkpoint, in: "."))
+    let vocabulary = try reader.vocabulary()
+    let start = try vocabulary.encode(prompt)
+    let weights = try reader.makeModelWeights()
+    try weights.pack()
+    let generator = try Generator(weights, vocabulary: vocabulary, sampler: sampler)
+    let output = FileHandle.standardOutput
+    try output.write(contentsOf: Data(prompt.utf8))
+    try generator.generate(prompt: start, length: length) { bytes in try output.write(contentsOf: Data(bytes)) }
+    try output.write(contentsOf: Data("\n".utf8))
+  }
+}

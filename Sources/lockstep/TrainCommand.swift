@@ -1,0 +1,62 @@
+import ArgumentParser
+import Configuration
+import Failures
+import Training
+import Workers
+
+struct TrainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "train",
+    abstract: "Train a language model.",
+    discussion: """
+      Runs as one process, as threads of one process (--workers N), or as the ranks of 'mpirun -n N lockstep train …'. \
+      The number of workers changes the speed and nothing else: weights, losses and checkpoints are the same bit for bit.
+
+      SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 ask for a checkpoint after the step at hand; the command then exits with \
+      status 75, and --resume latest goes on as if nothing had happened.
+
+      'lockstep config' lists the keys of a configuration.
+      """)
+
+  @Argument(help: "Configuration, YAML.", completion: .file(extensions: ["yaml", "yml"]))
+  var config: String
+
+  @Option(
+    name: .customLong("set"), parsing: .singleValue,
+    help: ArgumentHelp("Override a key of the configuration; may be repeated.", valueName: "key=value"))
+  var overrides: [String] = []
+
+  @Option(help: ArgumentHelp("Go on from a checkpoint: latest, best, or a path.", valueName: "checkpoint"))
+  var resume: String?
+
+  @Option(help: ArgumentHelp("Threads of this process that work together. (default: 1)", valueName: "n"))
+  var workers: Int?
+
+  func run() throws {
+    let (config, overrides, resume) = (config, overrides, resume)
+    StopSignal.install()
+    try WorkerLaunch.run(threads: workers) { group in
+      let configuration = try group.agreeing { try RunConfiguration(contentsOf: config, overrides: overrides) }
+      let trainer = try Trainer(
+        group, configuration: configuration, resume: resume, logger: StandardErrorLog.logger)
+      let summary = try trainer.run()
+      if summary.wasStopped { throw Self.stopped(summary, configuration) }
+      if group.rank == 0 { Self.report(summary, configuration) }
+    }
+  }
+
+  /// What all workers throw when a signal has ended the run: a restart continues it.
+  private static func stopped(_ summary: Trainer.Summary, _ configuration: RunConfiguration) -> WorkerFailure {
+    let failure = Failure(
+      .stoppedBySignal, "stopped by a signal at step \(summary.position.step), after a checkpoint",
+      remedy: "go on with --resume latest")
+    return WorkerFailure(rank: 0, message: "\(failure)", exitStatus: failure.exitStatus, failedEverywhere: true)
+  }
+
+  private static func report(_ summary: Trainer.Summary, _ configuration: RunConfiguration) {
+    let logger = StandardErrorLog.logger
+    logger.info("done: \(summary.position.step) steps, \(grouped(summary.position.tokens)) tokens")
+    logger.info("weights sha256 \(summary.weightDigest)")
+    logger.info("checkpoints: \(configuration.run.directory)/latest, \(configuration.run.directory)/best")
+  }
+}
