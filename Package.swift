@@ -80,5 +80,11 @@ let package = Package(
     tests("WorkersTests", ["Workers", "WorkerScenarios", "Failures"]),
     tests("ParallelTests", ["TestSupport", "worker-scenarios"]),
     tests("ConfigurationTests", ["Configuration", "Failures"]),
+
+    .target(name: "NumericSupport", dependencies: ["Arena"], path: "Tests/NumericSupport", swiftSettings: swiftSettings),
+    tests("ArenaTests", ["Arena", "Failures"]),
+    tests("KernelsTests", ["Kernels", "CKernels", "Arena", "NumericSupport"]),
+    tests("RecurrentTests", ["Recurrent", "Kernels", "Arena", "NumericSupport"]),
+    tests("OptimizersTests", ["Optimizers", "Kernels", "Arena"]),
   ]
 )
