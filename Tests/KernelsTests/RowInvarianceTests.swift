@@ -38,35 +38,18 @@ import Testing
           try product.multiply(x, into: whole, accumulating: accumulating)
           var different: [Int] = []
           for count in Self.rowCounts {
-            // The first rows and the last ones: also other places in memory, hence other alignments.
-            for rows in [0..<count, (all - count)..<all] {
-              let part = try scratch.copy(start.rows(rows))
-              try product.multiply(x.rows(rows), into: part, accumulating: accumulating)
-              if part.bits != whole.rows(rows).bits { different.append(count) }
+            // Row after row, in place: a rounding that differs is rare, so many rows must be looked at.
+            let parts = try scratch.copy(start)
+            let covered = min(all / count, 40) * count
+            for first in stride(from: 0, to: covered, by: count) {
+              let rows = first..<(first + count)
+              try product.multiply(x.rows(rows), into: parts.rows(rows), accumulating: accumulating)
             }
+            if parts.rows(0..<covered).bits != whole.rows(0..<covered).bits { different.append(count) }
           }
           #expect(different.isEmpty, "row counts, transposed \(transposed), accumulating \(accumulating)")
         }
       }
-    }
-  }
-
-  /// The strides of a GRU that resets before the product: columns of wider matrices.
-  @Test(arguments: [1, 8, 24, 33, 128, 650]) func stridedRowsDoNotDependOnTheirNumber(hidden: Int) throws {
-    try withScratch { scratch in
-      let packed = try PackedMatrix(inner: 2 * hidden, outer: hidden)
-      try packed.pack(scratch.uniform(2 * hidden, hidden), transposed: false)
-      let product = try Product(packed)
-      let x = try scratch.uniform(100, 3 * hidden).columns(0..<(2 * hidden))
-      let whole = try scratch.zeros(100, hidden, stride: 3 * hidden)
-      try product.multiply(x, into: whole)
-      var different: [Int] = []
-      for count in Self.rowCounts where count < 100 {
-        let part = try scratch.zeros(count, hidden, stride: 3 * hidden)
-        try product.multiply(x.rows(0..<count), into: part)
-        if part.bits != whole.rows(0..<count).bits { different.append(count) }
-      }
-      #expect(different.isEmpty, "row counts")
     }
   }
 }
