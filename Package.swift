@@ -81,7 +81,8 @@ let package = Package(
     tests("ParallelTests", ["TestSupport", "worker-scenarios"]),
     tests("ConfigurationTests", ["Configuration", "Failures"]),
 
-    .target(name: "NumericSupport", dependencies: ["Arena"], path: "Tests/NumericSupport", swiftSettings: swiftSettings),
+    .target(
+      name: "NumericSupport", dependencies: ["Arena"], path: "Tests/NumericSupport", swiftSettings: swiftSettings),
     tests("ArenaTests", ["Arena", "Failures"]),
     tests("KernelsTests", ["Kernels", "CKernels", "Arena", "NumericSupport"]),
     tests("RecurrentTests", ["Recurrent", "Kernels", "Arena", "NumericSupport"]),

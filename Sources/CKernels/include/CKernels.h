@@ -74,7 +74,6 @@ typedef struct {
   float gradient_scale;
   float weight_decay;
   float momentum;
-  float beta1;
   float beta2;
   float alpha;
   // 1 - beta and 1 - alpha are rounded from double: taken from the floats, 1 - 0.999 would be off by 1e-5 of itself.
