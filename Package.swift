@@ -81,5 +81,12 @@ let package = Package(
     tests("ParallelTests", ["TestSupport", "worker-scenarios"]),
     tests("ConfigurationTests", ["Configuration", "Failures"]),
     tests("CorpusTests", ["Corpus", "HDF5", "Failures"]),
+
+    .target(
+      name: "NumericSupport", dependencies: ["Arena"], path: "Tests/NumericSupport", swiftSettings: swiftSettings),
+    tests("ArenaTests", ["Arena", "Failures"]),
+    tests("KernelsTests", ["Kernels", "CKernels", "Arena", "NumericSupport"]),
+    tests("RecurrentTests", ["Recurrent", "Kernels", "Arena", "NumericSupport"]),
+    tests("OptimizersTests", ["Optimizers", "Kernels", "Arena"]),
   ]
 )
