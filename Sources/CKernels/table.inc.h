@@ -10,12 +10,14 @@
 #define PRODUCT_BF16 0
 #define WEIGHT_GRADIENT weight_gradient
 #include "weight_gradient.inc.h"
+#include "pack.inc.h"
 #include "ceiling.inc.h"
 
 const ls_kernels ISA_TABLE = {
     .name = ISA_NAME,
     .fma_per_iteration = FMA_CHAINS * TILE_LANES * 2,
     .weight_gradient = weight_gradient,
+    .pack_weights = pack_weights,
     .lstm_forward = lstm_forward,
     .lstm_backward = lstm_backward,
     .gru_after_forward = gru_after_forward,
