@@ -43,6 +43,8 @@ package final class GradientExchange {
   /// What a worker tells the others at each step: sums of squares of its blocks, losses of its shards, two flags.
   private let records: UnsafeMutableBufferPointer<Double>
   private let recordRanges: [Range<Int>]
+  private let recordBytes: [Range<Int>]  // the same, and the segments, as the gathering wants them
+  private let segmentBytes: [Range<Int>]
   private let losses: UnsafeMutableBufferPointer<Double>  // [G]
 
   private static let flags = 2
@@ -95,6 +97,8 @@ package final class GradientExchange {
       next += count
     }
     recordRanges = ranges
+    recordBytes = Self.bytes(of: ranges, Double.self)
+    segmentBytes = Self.bytes(of: arena.segments, Float.self)
     records = .allocate(capacity: next)
     records.initialize(repeating: 0)
     losses = .allocate(capacity: tree.count)
@@ -188,10 +192,12 @@ package final class GradientExchange {
 
   private func gatherAll() throws {
     guard group.count > 1 else { return }
-    let width = MemoryLayout<Double>.stride
-    try group.allGather(
-      UnsafeMutableRawBufferPointer(records),
-      segments: recordRanges.map { ($0.lowerBound * width)..<($0.upperBound * width) })
+    try group.allGather(UnsafeMutableRawBufferPointer(records), segments: recordBytes)
+  }
+
+  private static func bytes<Value>(of ranges: [Range<Int>], _ type: Value.Type) -> [Range<Int>] {
+    let width = MemoryLayout<Value>.stride
+    return ranges.map { ($0.lowerBound * width)..<($0.upperBound * width) }
   }
 
   /// Gives every worker all new weights, in plain and packed form.
@@ -203,10 +209,8 @@ package final class GradientExchange {
       return
     }
     if method == .tree, group.count > 1 {
-      let width = MemoryLayout<Float>.stride
       try group.allGather(
-        UnsafeMutableRawBufferPointer(model.weights.parameters.values.buffer),
-        segments: arena.segments.map { ($0.lowerBound * width)..<($0.upperBound * width) })
+        UnsafeMutableRawBufferPointer(model.weights.parameters.values.buffer), segments: segmentBytes)
     }
     try model.weights.pack()
   }

@@ -144,7 +144,9 @@ extension Trainer {
     let whole = try group.agreeing { try FloatBuffer(count: isFirst ? count : 0) }
     let nothing = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     try group.exchange(
-      sending: (0..<group.count).map { UnsafeRawBufferPointer($0 == 0 ? UnsafeMutableRawBufferPointer(part) : nothing) },
+      sending: (0..<group.count).map {
+        UnsafeRawBufferPointer($0 == 0 ? UnsafeMutableRawBufferPointer(part) : nothing)
+      },
       receiving: ranges.map { isFirst ? UnsafeMutableRawBufferPointer(whole[$0]) : nothing })
     return whole
   }

@@ -93,7 +93,8 @@ extension Trainer {
     journal.say(
       "data: \(corpus.directory), \(grouped(corpus.tokenCount(.train))) training tokens in \(batch.globalStreams) streams, "
         + "\(grouped(streams.windowCount)) windows of \(batch.window) steps an epoch")
-    let kind = group.count == 1 ? "1 worker" : "\(group.count) workers (\(group is MPIWorkers ? "MPI ranks" : "threads"))"
+    let kind =
+      group.count == 1 ? "1 worker" : "\(group.count) workers (\(group is MPIWorkers ? "MPI ranks" : "threads"))"
     journal.say(
       "\(kind), \(batch.tree.count) gradient shards, \(InstructionSet.current.name); run directory "
         + configuration.run.directory)
@@ -101,7 +102,8 @@ extension Trainer {
     journal.say("going on from \(checkpoint.path): step \(grouped(position.step)), epoch \(position.epoch + 1)")
     guard let saved = try? checkpoint.savedConfiguration() else { return }
     for difference in configuration.differences(from: saved) {
-      journal.say("changed since: \(difference.key) from \(difference.saved ?? "unset") to \(difference.requested ?? "unset")")
+      journal.say(
+        "changed since: \(difference.key) from \(difference.saved ?? "unset") to \(difference.requested ?? "unset")")
     }
   }
 }

@@ -158,7 +158,8 @@ package final class Trainer {
   }
 
   private func divergence(_ outcome: StepOutcome, learningRate: Double) -> WorkerFailure {
-    let what = outcome.lossSum.isFinite ? "the gradient's norm is \(outcome.gradientNorm)" : "the loss is \(outcome.lossSum)"
+    let what =
+      outcome.lossSum.isFinite ? "the gradient's norm is \(outcome.gradientNorm)" : "the loss is \(outcome.lossSum)"
     let failure = Failure(
       .softwareFault, "\(what), so the run has diverged",
       at: "step \(position.step + 1) (epoch \(position.epoch + 1), learning rate \(learningRate))",
