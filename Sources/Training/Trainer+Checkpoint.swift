@@ -58,6 +58,8 @@ extension Trainer {
 
   private func header() -> CheckpointHeader {
     let vocabulary = corpus.vocabulary
+    let trainingState = ["tokens": Double(position.tokens), "corpus_tokens": Double(streams.layout.tokens)]
+      .merging(journal?.state ?? [:]) { mine, _ in mine }
     return CheckpointHeader(
       step: position.step, epoch: position.epoch, window: position.window,
       seed: UInt64(configuration.training.seed), randomStream: Self.randomStream, configuration: configuration.yaml,
@@ -65,7 +67,7 @@ extension Trainer {
       unknownToken: vocabulary.unknown.map { vocabulary.tokens[Int($0)] },
       optimizer: exchange.optimizer.kind.name, optimizerState: ["updates": Double(exchange.optimizer.updates)],
       schedule: configuration.schedule.name.rawValue, scheduleState: schedule.state, bestValidation: bestValidation,
-      trainingState: ["tokens": Double(position.tokens)])
+      trainingState: trainingState)
   }
 
   /// Goes on from a checkpoint: position, schedule, this worker's optimiser slots and states.

@@ -77,7 +77,7 @@ extension Trainer {
     let journal = try RunJournal(
       directory: directory, from: position.step, totalSteps: totalSteps, logEvery: configuration.training.logEvery,
       unit: LossUnit(tokenizer: corpus.vocabulary.tokenizer.rawValue), history: checkpoint?.history() ?? .init(),
-      logger: logger)
+      state: checkpoint?.header.trainingState ?? [:], logger: logger)
     self.journal = journal
     describeRun(journal, checkpoint)
   }
