@@ -78,6 +78,15 @@ extension Trainer {
         .badData, "it stands at window \(header.window) of epoch \(header.epoch + 1), which this corpus does not have",
         at: checkpoint.path, remedy: "give the corpus that the run was started with as data.corpus")
     }
+    // With another length every stream but the first would go on somewhere else in the text.
+    if let tokens = header.trainingState["corpus_tokens"], tokens != Double(streams.layout.tokens) {
+      throw Failure(
+        .badData,
+        "the run was trained on \(Int(tokens)) tokens, and the corpus \(corpus.directory) has \(streams.layout.tokens)",
+        at: checkpoint.path,
+        remedy: "give the corpus that the run was started with as data.corpus, or start a new run with this checkpoint "
+          + "as model.initial_parameters")
+    }
     position = TrainingPosition(
       step: header.step, epoch: header.epoch, window: header.window,
       tokens: Int(header.trainingState["tokens"] ?? 0))
