@@ -94,8 +94,11 @@ extension Trainer {
     bestValidation = header.bestValidation
     let optimizer = exchange.optimizer
     optimizer.updates = Int(header.optimizerState["updates"] ?? Double(header.step))
-    for (name, slot) in zip(optimizer.kind.slotNames, optimizer.slots) {
-      try restore(slot, name, from: checkpoint)
+    // Plain SGD keeps nothing: a momentum that is switched on now starts from zero, as in a new run.
+    if !checkpoint.slots.isEmpty {
+      for (name, slot) in zip(optimizer.kind.slotNames, optimizer.slots) {
+        try restore(slot, name, from: checkpoint)
+      }
     }
     let (streamCount, size) = (model.batch.globalStreams, model.weights.shape.hiddenSize)
     let all = try FloatBuffer(count: streamCount * size)
