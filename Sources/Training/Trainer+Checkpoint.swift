@@ -12,6 +12,11 @@ extension Trainer {
 
   /// Writes a checkpoint of this moment; collective. The first worker gathers what it does not hold.
   func writeCheckpoint() throws {
+    // The last update may have overflowed where loss and gradient had not: the good checkpoints must not make room for
+    // this. All workers hold the same weights, so all of them throw.
+    guard model.weights.parameters.values.buffer.allSatisfy(\.isFinite) else {
+      throw divergence("some weights are not finite numbers", at: "step \(position.step)")
+    }
     let states = try gatherStates()
     let slots = try gatherSlots()
     try group.agreeing {
