@@ -104,6 +104,16 @@ package final class Trainer {
   ///
   /// - Throws: ``WorkerFailure``, the same on all workers.
   package func run() throws -> Summary {
+    do {
+      return try train()
+    } catch {
+      // What led to the failure should be on disk; the failure itself is the one to report.
+      try? journal?.flush()
+      throw error
+    }
+  }
+
+  private func train() throws -> Summary {
     let clock = ContinuousClock()
     var wasStopped = false
     while position.step < totalSteps, !wasStopped {
