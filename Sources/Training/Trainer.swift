@@ -139,7 +139,8 @@ package final class Trainer {
     try group.agreeing { try journal?.flush() }
     return Summary(
       position: position, validation: lastValidation, weightDigest: model.weights.parameters.digest,
-      wasStopped: wasStopped, slotFloats: exchange.optimizer.slots.reduce(0) { $0 + $1.count })
+      wasStopped: wasStopped && position.step < totalSteps,
+      slotFloats: exchange.optimizer.slots.reduce(0) { $0 + $1.count })
   }
 
   /// One optimiser step over the window at hand.
