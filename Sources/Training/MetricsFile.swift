@@ -52,7 +52,7 @@ final class MetricsFile {
       try handle.seekToEnd()
     } catch {
       throw Failure(
-        .cannotWrite, "can't write the metrics", at: path, cause: error.localizedDescription,
+        .cannotWrite, "can't write the metrics", at: path, cause: systemReason(error),
         remedy: "check the directory's permissions and free space")
     }
     rows.reserveCapacity(Self.capacity)
@@ -93,7 +93,7 @@ final class MetricsFile {
       try handle.write(contentsOf: Data(text.utf8))
     } catch {
       throw Failure(
-        .cannotWrite, "can't write the metrics", at: path, cause: error.localizedDescription,
+        .cannotWrite, "can't write the metrics", at: path, cause: systemReason(error),
         remedy: "free some space and resume the run")
     }
   }

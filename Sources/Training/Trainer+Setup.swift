@@ -70,7 +70,7 @@ extension Trainer {
       try configuration.yaml.write(toFile: path, atomically: true, encoding: .utf8)
     } catch {
       throw Failure(
-        .cannotWrite, "can't write the configuration", at: path, cause: error.localizedDescription,
+        .cannotWrite, "can't write the configuration", at: path, cause: systemReason(error),
         remedy: "check the directory's permissions and free space")
     }
     self.store = store
