@@ -25,6 +25,8 @@ package final class GradientExchange {
   package let optimizer: Optimizer
   /// Which part of the arena each worker owns.
   package let segments: [Range<Int>]
+  /// Whether every worker keeps the slots of the whole arena, and not only those of its segment.
+  package let keepsWholeSlots: Bool
 
   private let group: any WorkerGroup
   private let method: TrainingConfiguration.Exchange
@@ -86,6 +88,7 @@ package final class GradientExchange {
     // After a plain allreduce every rank holds the whole gradient and updates all weights by itself, as data-parallel
     // trainers commonly do; threads over one copy of the weights still update a part each.
     let updatesEverything = method == .allreduce && !sharesWeights
+    keepsWholeSlots = updatesEverything || group.count == 1
     optimizer = try Optimizer(
       kind, weightDecay: weightDecay, segment: updatesEverything ? 0..<layout.count : arena.segments[group.rank])
 

@@ -150,8 +150,8 @@ extension Trainer {
   private func gatherSlots() throws -> [FloatBuffer] {
     let count = model.weights.parameters.layout.count
     let optimizer = exchange.optimizer
-    // After a plain allreduce every worker keeps whole slots, and the first one has all that is needed.
-    guard optimizer.segment.count < count else { return optimizer.slots }
+    // Not a question of one worker's segment: in a small model one of several may own all of it.
+    if exchange.keepsWholeSlots { return optimizer.slots }
     return try optimizer.slots.map { try gather($0.buffer, exchange.segments, count: count) }
   }
 
