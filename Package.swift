@@ -88,5 +88,12 @@ let package = Package(
         "Training", "Recurrent", "Optimizers", "Workers", "Corpus", "Checkpoints", "Configuration", "Kernels", "Arena",
         "Failures", logging,
       ]),
+
+    .target(
+      name: "NumericSupport", dependencies: ["Arena"], path: "Tests/NumericSupport", swiftSettings: swiftSettings),
+    tests("ArenaTests", ["Arena", "Failures"]),
+    tests("KernelsTests", ["Kernels", "CKernels", "Arena", "NumericSupport"]),
+    tests("RecurrentTests", ["Recurrent", "Kernels", "Arena", "NumericSupport"]),
+    tests("OptimizersTests", ["Optimizers", "Kernels", "Arena"]),
   ]
 )

@@ -74,9 +74,12 @@ typedef struct {
   float gradient_scale;
   float weight_decay;
   float momentum;
-  float beta1;
   float beta2;
   float alpha;
+  // 1 - beta and 1 - alpha are rounded from double: taken from the floats, 1 - 0.999 would be off by 1e-5 of itself.
+  float beta1_complement;
+  float beta2_complement;
+  float alpha_complement;
   float epsilon;
   float bias_correction1;          // 1 - beta1^t
   float bias_correction2_root;     // sqrt(1 - beta2^t)
