@@ -111,8 +111,8 @@ private struct Interval {
 
   init(_ state: [String: Double]) {
     loss = state["interval_loss"] ?? 0
-    steps = Int(state["interval_steps"] ?? 0)
-    tokens = Int(state["interval_tokens"] ?? 0)
+    steps = state.count("interval_steps") ?? 0
+    tokens = state.count("interval_tokens") ?? 0
     seconds = state["interval_seconds"] ?? 0
   }
 

@@ -78,27 +78,27 @@ extension Trainer {
   /// Goes on from a checkpoint: position, schedule, this worker's optimiser slots and states.
   func restore(from checkpoint: CheckpointReader) throws {
     let header = checkpoint.header
-    guard header.epoch >= 0, (0..<streams.windowCount).contains(header.window) else {
+    guard header.step >= 0, header.epoch >= 0, (0..<streams.windowCount).contains(header.window) else {
       throw Failure(
         .badData, "it stands at window \(header.window) of epoch \(header.epoch + 1), which this corpus does not have",
         at: checkpoint.path, remedy: "give the corpus that the run was started with as data.corpus")
     }
     // With another length every stream but the first would go on somewhere else in the text.
-    if let tokens = header.trainingState["corpus_tokens"], tokens != Double(streams.layout.tokens) {
+    if let tokens = header.trainingState.count("corpus_tokens"), tokens != streams.layout.tokens {
       throw Failure(
         .badData,
-        "the run was trained on \(Int(tokens)) tokens, and the corpus \(corpus.directory) has \(streams.layout.tokens)",
+        "the run was trained on \(tokens) tokens, and the corpus \(corpus.directory) has \(streams.layout.tokens)",
         at: checkpoint.path,
         remedy: "give the corpus that the run was started with as data.corpus, or start a new run with this checkpoint "
           + "as model.initial_parameters")
     }
     position = TrainingPosition(
       step: header.step, epoch: header.epoch, window: header.window,
-      tokens: Int(header.trainingState["tokens"] ?? 0))
+      tokens: header.trainingState.count("tokens") ?? 0)
     schedule.restore(header.scheduleState)
     bestValidation = header.bestValidation
     let optimizer = exchange.optimizer
-    optimizer.updates = Int(header.optimizerState["updates"] ?? Double(header.step))
+    optimizer.updates = header.optimizerState.count("updates") ?? header.step
     // Plain SGD keeps nothing: a momentum that is switched on now starts from zero, as in a new run.
     if !checkpoint.slots.isEmpty {
       for (name, slot) in zip(optimizer.kind.slotNames, optimizer.slots) {
