@@ -67,6 +67,7 @@ let package = Package(
       name: "worker-scenarios",
       dependencies: [
         "WorkerScenarios", "Training", "Workers", "Corpus", "Checkpoints", "Configuration", "Arena", "Failures",
+        logging,
       ],
       swiftSettings: swiftSettings),
 
@@ -81,6 +82,12 @@ let package = Package(
     tests("ParallelTests", ["TestSupport", "worker-scenarios"]),
     tests("ConfigurationTests", ["Configuration", "Failures"]),
     tests("CorpusTests", ["Corpus", "HDF5", "Failures"]),
+    tests(
+      "TrainingTests",
+      [
+        "Training", "Recurrent", "Optimizers", "Workers", "Corpus", "Checkpoints", "Configuration", "Kernels", "Arena",
+        "Failures", logging,
+      ]),
 
     .target(
       name: "NumericSupport", dependencies: ["Arena"], path: "Tests/NumericSupport", swiftSettings: swiftSettings),

@@ -25,6 +25,8 @@ package final class GradientExchange {
   package let optimizer: Optimizer
   /// Which part of the arena each worker owns.
   package let segments: [Range<Int>]
+  /// Whether every worker keeps the slots of the whole arena, and not only those of its segment.
+  package let keepsWholeSlots: Bool
 
   private let group: any WorkerGroup
   private let method: TrainingConfiguration.Exchange
@@ -32,6 +34,9 @@ package final class GradientExchange {
   private let arena: SegmentedArena
   private let reduction: TreeReduction?
   private let tiedReduction: TreeReduction?
+  /// The whole gradient, for a plain allreduce only. The model's own gradients are not to be added into: the embedding's
+  /// counts on rows of tokens that it has not seen to stay zero.
+  private let total: FloatBuffer?
   /// Whether the workers are threads over one copy of the weights.
   private let sharesWeights: Bool
   /// Where a tied embedding's part is added, in floats of the arena.
@@ -40,6 +45,8 @@ package final class GradientExchange {
   /// What a worker tells the others at each step: sums of squares of its blocks, losses of its shards, two flags.
   private let records: UnsafeMutableBufferPointer<Double>
   private let recordRanges: [Range<Int>]
+  private let recordBytes: [Range<Int>]  // the same, and the segments, as the gathering wants them
+  private let segmentBytes: [Range<Int>]
   private let losses: UnsafeMutableBufferPointer<Double>  // [G]
 
   private static let flags = 2
@@ -66,6 +73,7 @@ package final class GradientExchange {
     tiedRange = tied ? layout["encoder.weight"].map(\.range) : nil
     switch method {
     case .tree:
+      total = nil
       reduction = try TreeReduction(
         group, tree: tree, buffers: model.gradients.map(\.store.values), segments: arena.segments)
       tiedReduction = try tiedRange.map { range in
@@ -75,10 +83,12 @@ package final class GradientExchange {
       }
     case .allreduce:
       (reduction, tiedReduction) = (nil, nil)
+      total = try FloatBuffer(count: layout.count)
     }
     // After a plain allreduce every rank holds the whole gradient and updates all weights by itself, as data-parallel
     // trainers commonly do; threads over one copy of the weights still update a part each.
     let updatesEverything = method == .allreduce && !sharesWeights
+    keepsWholeSlots = updatesEverything || group.count == 1
     optimizer = try Optimizer(
       kind, weightDecay: weightDecay, segment: updatesEverything ? 0..<layout.count : arena.segments[group.rank])
 
@@ -90,6 +100,8 @@ package final class GradientExchange {
       next += count
     }
     recordRanges = ranges
+    recordBytes = Self.bytes(of: ranges, Double.self)
+    segmentBytes = Self.bytes(of: arena.segments, Float.self)
     records = .allocate(capacity: next)
     records.initialize(repeating: 0)
     losses = .allocate(capacity: tree.count)
@@ -135,7 +147,8 @@ package final class GradientExchange {
       }
       return gradient
     }
-    let total = model.gradients[0].store.values
+    guard let total else { preconditionFailure("an exchange has a reduction or a total") }
+    total.pointer.update(from: model.gradients[0].store.values.pointer, count: total.count)
     for (index, gradient) in model.gradients.enumerated() {
       if index > 0 { VectorMath.add(gradient.store.values.pointer, to: total.pointer, count: total.count) }
       if let tied = gradient.tiedEmbedding, let tiedRange {
@@ -182,10 +195,12 @@ package final class GradientExchange {
 
   private func gatherAll() throws {
     guard group.count > 1 else { return }
-    let width = MemoryLayout<Double>.stride
-    try group.allGather(
-      UnsafeMutableRawBufferPointer(records),
-      segments: recordRanges.map { ($0.lowerBound * width)..<($0.upperBound * width) })
+    try group.allGather(UnsafeMutableRawBufferPointer(records), segments: recordBytes)
+  }
+
+  private static func bytes<Value>(of ranges: [Range<Int>], _ type: Value.Type) -> [Range<Int>] {
+    let width = MemoryLayout<Value>.stride
+    return ranges.map { ($0.lowerBound * width)..<($0.upperBound * width) }
   }
 
   /// Gives every worker all new weights, in plain and packed form.
@@ -197,10 +212,8 @@ package final class GradientExchange {
       return
     }
     if method == .tree, group.count > 1 {
-      let width = MemoryLayout<Float>.stride
       try group.allGather(
-        UnsafeMutableRawBufferPointer(model.weights.parameters.values.buffer),
-        segments: arena.segments.map { ($0.lowerBound * width)..<($0.upperBound * width) })
+        UnsafeMutableRawBufferPointer(model.weights.parameters.values.buffer), segments: segmentBytes)
     }
     try model.weights.pack()
   }
