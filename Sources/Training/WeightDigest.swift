@@ -1,5 +1,6 @@
 import Arena
 import Crypto
+import Foundation
 
 extension ParameterStore {
   /// SHA-256 over the parameters' floats in order, as hexadecimal: equal digests are equal weights, bit for bit.
@@ -8,9 +9,6 @@ extension ParameterStore {
     for parameter in layout.parameters {
       hash.update(bufferPointer: UnsafeRawBufferPointer(values[parameter.range]))
     }
-    return hash.finalize().map {
-      String($0, radix: 16).count == 1 ? "0" + String($0, radix: 16) : String($0, radix: 16)
-    }
-    .joined()
+    return hash.finalize().map { String(format: "%02x", $0) }.joined()
   }
 }
