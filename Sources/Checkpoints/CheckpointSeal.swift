@@ -91,7 +91,7 @@ extension CheckpointSeal {
   }
 
   /// Whether the file begins as a checkpoint does; says nothing about its health.
-  static func isPresent(in path: String) throws -> Bool {
+  package static func isPresent(in path: String) throws -> Bool {
     let magic = Array("\(formatName)\n".utf8)
     return try PosixFile(path).read(magic.count, at: 0) == magic
   }
