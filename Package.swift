@@ -81,5 +81,9 @@ let package = Package(
     tests("ParallelTests", ["TestSupport", "worker-scenarios"]),
     tests("ConfigurationTests", ["Configuration", "Failures"]),
     tests("CorpusTests", ["Corpus", "HDF5", "Failures"]),
+    .testTarget(
+      name: "EndToEndTests",
+      dependencies: ["TestSupport", "lockstep", "Recurrent", "Checkpoints", "Corpus", "Arena"],
+      exclude: ["Golden", "torch_logits.py"], swiftSettings: swiftSettings),
   ]
 )
