@@ -20,7 +20,7 @@ package struct ShardTree: Sendable, Equatable {
 
   package func node(level: Int, index: Int) -> Node {
     let first = index << level
-    return Node(level: level, index: index, shards: first..<min(first + (1 << level), count))
+    return Node(level: level, index: index, shards: min(first, count)..<min(first + (1 << level), count))
   }
 
   package var root: Node {

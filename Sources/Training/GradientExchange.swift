@@ -32,6 +32,9 @@ package final class GradientExchange {
   private let arena: SegmentedArena
   private let reduction: TreeReduction?
   private let tiedReduction: TreeReduction?
+  /// The whole gradient, for a plain allreduce only. The model's own gradients are not to be added into: the embedding's
+  /// counts on rows of tokens that it has not seen to stay zero.
+  private let total: FloatBuffer?
   /// Whether the workers are threads over one copy of the weights.
   private let sharesWeights: Bool
   /// Where a tied embedding's part is added, in floats of the arena.
@@ -66,6 +69,7 @@ package final class GradientExchange {
     tiedRange = tied ? layout["encoder.weight"].map(\.range) : nil
     switch method {
     case .tree:
+      total = nil
       reduction = try TreeReduction(
         group, tree: tree, buffers: model.gradients.map(\.store.values), segments: arena.segments)
       tiedReduction = try tiedRange.map { range in
@@ -75,6 +79,7 @@ package final class GradientExchange {
       }
     case .allreduce:
       (reduction, tiedReduction) = (nil, nil)
+      total = try FloatBuffer(count: layout.count)
     }
     // After a plain allreduce every rank holds the whole gradient and updates all weights by itself, as data-parallel
     // trainers commonly do; threads over one copy of the weights still update a part each.
@@ -135,7 +140,8 @@ package final class GradientExchange {
       }
       return gradient
     }
-    let total = model.gradients[0].store.values
+    guard let total else { preconditionFailure("an exchange has a reduction or a total") }
+    total.pointer.update(from: model.gradients[0].store.values.pointer, count: total.count)
     for (index, gradient) in model.gradients.enumerated() {
       if index > 0 { VectorMath.add(gradient.store.values.pointer, to: total.pointer, count: total.count) }
       if let tied = gradient.tiedEmbedding, let tiedRange {

@@ -19,7 +19,19 @@ extension ModelWeights {
       try group.agreeing { try mine.pack() }
       return (mine, sharesMemory)
     }
-    let weights = try withUnsafeMutablePointer(to: &probe) { nothing in
+    // Until the barrier the first worker's reference is the only one: it must not end at its last use in the text.
+    let weights = try withExtendedLifetime(mine) {
+      try adopt(mine, from: group)
+    }
+    try group.agreeing { try weights.pack(rank: group.rank, of: group.count) }
+    try group.barrier()
+    return (weights, true)
+  }
+
+  /// The object of the first worker, which alone passes one; collective.
+  private static func adopt(_ mine: ModelWeights?, from group: any WorkerGroup) throws -> ModelWeights {
+    var nothing: UInt8 = 0
+    return try withUnsafeMutablePointer(to: &nothing) { nothing in
       let own = mine.map { Unmanaged.passUnretained($0).toOpaque() } ?? UnsafeMutableRawPointer(nothing)
       guard let pointers = try group.share(own) else { preconditionFailure("memory is shared or it is not") }
       let weights = Unmanaged<ModelWeights>.fromOpaque(pointers[0]).takeUnretainedValue()
@@ -27,8 +39,5 @@ extension ModelWeights {
       try group.barrier()
       return weights
     }
-    try group.agreeing { try weights.pack(rank: group.rank, of: group.count) }
-    try group.barrier()
-    return (weights, true)
   }
 }
