@@ -25,6 +25,8 @@ package final class GradientExchange {
   package let optimizer: Optimizer
   /// Which part of the arena each worker owns.
   package let segments: [Range<Int>]
+  /// Whether every worker keeps the optimiser's slots of all weights, not of its segment. The same on all workers.
+  let keepsWholeSlots: Bool
 
   private let group: any WorkerGroup
   private let method: TrainingConfiguration.Exchange
@@ -83,9 +85,9 @@ package final class GradientExchange {
     }
     // After a plain allreduce every rank holds the whole gradient and updates all weights by itself, as data-parallel
     // trainers commonly do; threads over one copy of the weights still update a part each.
-    let updatesEverything = method == .allreduce && !sharesWeights
+    keepsWholeSlots = method == .allreduce && !sharesWeights
     optimizer = try Optimizer(
-      kind, weightDecay: weightDecay, segment: updatesEverything ? 0..<layout.count : arena.segments[group.rank])
+      kind, weightDecay: weightDecay, segment: keepsWholeSlots ? 0..<layout.count : arena.segments[group.rank])
 
     var ranges: [Range<Int>] = []
     var next = 0

@@ -131,8 +131,9 @@ extension Trainer {
   private func gatherSlots() throws -> [FloatBuffer] {
     let count = model.weights.parameters.layout.count
     let optimizer = exchange.optimizer
-    // After a plain allreduce every worker keeps whole slots, and the first one has all that is needed.
-    guard optimizer.segment.count < count else { return optimizer.slots }
+    // All workers must come to the same answer: the segment's size would not do, since in a model of a few weights one
+    // worker's segment may be all there is.
+    guard !exchange.keepsWholeSlots else { return optimizer.slots }
     return try optimizer.slots.map { try gather($0.buffer, exchange.segments, count: count) }
   }
 
