@@ -82,9 +82,11 @@ final class MetricsFile {
           "learning_rate":\(r.learningRate)}\n
           """
       case .validation(let r):
+        let perplexity = exp(r.natsPerToken)
+        // JSON has no infinity, which the perplexity of a loss above 709 nats is.
         text += """
           {"step":\(r.step),"epoch":\(r.epoch),"valid_nats_per_token":\(r.natsPerToken),\
-          "valid_perplexity":\(exp(r.natsPerToken))}\n
+          "valid_perplexity":\(perplexity.isFinite ? "\(perplexity)" : "null")}\n
           """
       }
     }
