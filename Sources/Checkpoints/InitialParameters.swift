@@ -15,6 +15,8 @@ package final class InitialParameters: Sendable {
     self.path = path
     if try CheckpointSeal.isPresent(in: path) {
       try CheckpointSeal(of: path).verifyDigest(of: path)
+    } else {
+      try Self.checkSignature(of: path)
     }
     file = try H5File.open(path)
     group = try file.contains("parameters") ? file.openGroup("parameters") : file
@@ -35,5 +37,14 @@ package final class InitialParameters: Sendable {
         remedy: "the file has \(parameters.map(\.name).joined(separator: ", "))")
     }
     try group.readTensor(name, shape: shape, into: values)
+  }
+
+  /// The library would say "file signature not found", which helps nobody who has mixed up two paths.
+  private static func checkSignature(of path: String) throws {
+    guard try PosixFile(path).read(H5File.signature.count, at: 0) == H5File.signature else {
+      throw Failure(
+        .badData, "is not an HDF5 file", at: path,
+        remedy: "give a checkpoint, or a file with one dataset a parameter, such as h5py writes")
+    }
   }
 }
