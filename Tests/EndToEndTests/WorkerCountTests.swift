@@ -19,12 +19,12 @@ extension EndToEndTests {
       Recipe(
         testDescription: "lstm, tied, adam",
         changes: [
-          "model.cell": "lstm", "model.embedding_size": "12", "model.tie_weights": "true", "model.forget_bias": "1.0",
+          "model.cell": "lstm", "model.embedding_size": "80", "model.tie_weights": "true", "model.forget_bias": "1.0",
         ]),
       Recipe(
         testDescription: "gru reset after, tied, rmsprop",
         changes: [
-          "model.cell": "gru", "model.embedding_size": "12", "model.tie_weights": "true", "optimizer.name": "rmsprop",
+          "model.cell": "gru", "model.embedding_size": "80", "model.tie_weights": "true", "optimizer.name": "rmsprop",
         ]),
       Recipe(
         testDescription: "gru reset before, untied, adam with decay",
@@ -34,7 +34,7 @@ extension EndToEndTests {
       Recipe(
         testDescription: "elman, untied, adagrad",
         changes: [
-          "model.cell": "elman", "model.layers": "1", "optimizer.name": "adagrad",
+          "model.cell": "elman", "model.layers": "3", "model.hidden_size": "112", "optimizer.name": "adagrad",
         ]),
     ]
 
@@ -42,16 +42,19 @@ extension EndToEndTests {
     func weightsAreTheSameBits(_ recipe: Recipe) throws {
       let workspace = try Workspace()
       try workspace.prepare(characters: 1500)
-      // Past the end of the epoch, with its ragged window, and uneven shares of streams and shards.
-      try workspace.configure(
-        recipe.changes.merging(["model.dropout": "0.3", "training.steps": "30", "training.validate_every": "13"]) { $1 }
-      )
+      // Past the end of the epoch, with its ragged window; shares of streams, shards and weights are uneven, and there
+      // are enough weights that each worker owns some.
+      let changes = [
+        "model.hidden_size": "80", "model.embedding_size": "72", "model.dropout": "0.3", "training.steps": "30",
+        "training.validate_every": "13",
+      ]
+      try workspace.configure(recipe.changes.merging(changes) { own, _ in own })
       let alone = try workspace.succeed(["train", "run.yaml", "--set", "run.directory=alone"])
       let digest = try #require(alone.weightDigest)
       let saved = try workspace.saved("alone")
       #expect(saved.step == 30 && saved.epoch >= 1)
 
-      let ranks = MPIRun.isAvailable ? (1...4).map(Workspace.Workers.ranks) : []
+      let ranks = MPIRun.isAvailable ? (2...4).map(Workspace.Workers.ranks) : []
       for (index, workers) in ((1...4).map(Workspace.Workers.threads) + ranks).enumerated() {
         let directory = "run-\(index)"
         let outcome = try workspace.succeed(["train", "run.yaml", "--set", "run.directory=\(directory)"], workers)
@@ -71,6 +74,17 @@ extension EndToEndTests {
       }
       #expect(digests[0] != nil && digests[0] != digests[1])
       #expect(try workspace.saved("run-1").tensors != workspace.saved("run-2").tensors)
+    }
+
+    @Test(.enabled(if: MPIRun.isAvailable, "mpirun is not installed"))
+    func oneRankIsLikeOneProcess() throws {
+      let workspace = try Workspace()
+      try workspace.prepare(characters: 1500)
+      try workspace.configure(["model.dropout": "0.3"])
+      let alone = try workspace.succeed(["train", "run.yaml"])
+      let rank = try workspace.succeed(["train", "run.yaml", "--set", "run.directory=rank"], .ranks(1))
+      #expect(rank.weightDigest != nil && rank.weightDigest == alone.weightDigest)
+      #expect(try workspace.saved("rank") == workspace.saved())
     }
 
     @Test func plainAllreduceTrainsAsWell() throws {

@@ -145,7 +145,7 @@ final class Workspace {
 extension ChildProcess.Outcome {
   /// Our own messages, without what mpirun adds to them.
   var errorLines: [String] {
-    standardError.split(separator: "\n").map(String.init).filter { $0.lowercased().hasPrefix("error: ") }
+    standardError.split(separator: "\n").map(String.init).filter { $0.hasPrefix("error: ") }
   }
 
   /// The digest that `train` prints at its end.
