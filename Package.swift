@@ -67,6 +67,7 @@ let package = Package(
       name: "worker-scenarios",
       dependencies: [
         "WorkerScenarios", "Training", "Workers", "Corpus", "Checkpoints", "Configuration", "Arena", "Failures",
+        logging,
       ],
       swiftSettings: swiftSettings),
 
@@ -85,5 +86,18 @@ let package = Package(
       name: "EndToEndTests",
       dependencies: ["TestSupport", "lockstep", "Recurrent", "Checkpoints", "Corpus", "Arena"],
       exclude: ["Golden", "torch_logits.py"], swiftSettings: swiftSettings),
+    tests(
+      "TrainingTests",
+      [
+        "Training", "Recurrent", "Optimizers", "Workers", "Corpus", "Checkpoints", "Configuration", "Kernels", "Arena",
+        "Failures", logging,
+      ]),
+
+    .target(
+      name: "NumericSupport", dependencies: ["Arena"], path: "Tests/NumericSupport", swiftSettings: swiftSettings),
+    tests("ArenaTests", ["Arena", "Failures"]),
+    tests("KernelsTests", ["Kernels", "CKernels", "Arena", "NumericSupport"]),
+    tests("RecurrentTests", ["Recurrent", "Kernels", "Arena", "NumericSupport"]),
+    tests("OptimizersTests", ["Optimizers", "Kernels", "Arena"]),
   ]
 )

@@ -20,6 +20,17 @@ package struct MatrixView {
     nonmutating set { pointer[row * stride + column] = newValue }
   }
 
+  /// Whether rows follow one another without gaps.
+  package var isDense: Bool { stride == columns || rows <= 1 }
+
+  /// Copies the values of a matrix of the same shape.
+  package func update(from source: MatrixView) {
+    precondition(source.rows == rows && source.columns == columns, "shapes don't fit")
+    for row in 0..<rows {
+      (pointer + row * stride).update(from: source.pointer + row * source.stride, count: columns)
+    }
+  }
+
   /// The rows in `range`, in place.
   package func rows(_ range: Range<Int>) -> MatrixView {
     MatrixView(pointer + range.lowerBound * stride, rows: range.count, columns: columns, stride: stride)

@@ -109,8 +109,8 @@ UPDATE(momentum_, (float *velocity), {
 // Kingma & Ba 2015, algorithm 1, with both bias corrections.
 UPDATE(adam, (float *m, float *v), {
   vf a = load_n(m + j, k);
-  a = fma_((vf)(1.0f - s->beta1), g - a, a);
-  vf b = fma_((vf)(1.0f - s->beta2), g * g, load_n(v + j, k) * s->beta2);
+  a = fma_((vf)s->beta1_complement, g - a, a);
+  vf b = fma_((vf)s->beta2_complement, g * g, load_n(v + j, k) * s->beta2);
   store_n(m + j, a, k);
   store_n(v + j, b, k);
   vf root = __builtin_elementwise_sqrt(b) / s->bias_correction2_root + s->epsilon;
@@ -119,7 +119,7 @@ UPDATE(adam, (float *m, float *v), {
 
 // Tieleman & Hinton 2012, lecture 6.5.
 UPDATE(rmsprop, (float *square), {
-  vf b = fma_((vf)(1.0f - s->alpha), g * g, load_n(square + j, k) * s->alpha);
+  vf b = fma_((vf)s->alpha_complement, g * g, load_n(square + j, k) * s->alpha);
   store_n(square + j, b, k);
   x = x - lr * (g / (__builtin_elementwise_sqrt(b) + s->epsilon));
 })

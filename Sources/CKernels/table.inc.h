@@ -1,4 +1,5 @@
-// Included once per instruction set, with ISA_NAME, ISA_TABLE, ISA_HAS_FMA, ISA_AVX512, TILE_M (rows of a register tile), TILE_LANES and FMA_CHAINS set.
+// Included once per instruction set, with ISA_NAME, ISA_TABLE, ISA_HAS_FMA, ISA_AVX512, TILE_M x
+// (TILE_VECTORS * TILE_LANES), a register tile of the weight gradient, and FMA_CHAINS set.
 #include <math.h>
 
 #include "vector.h"
@@ -6,12 +7,17 @@
 #include "gates.inc.h"
 #include "softmax.inc.h"
 #include "elementwise.inc.h"
+#define PRODUCT_BF16 0
+#define WEIGHT_GRADIENT weight_gradient
 #include "weight_gradient.inc.h"
+#include "pack.inc.h"
+#include "ceiling.inc.h"
 
 const ls_kernels ISA_TABLE = {
     .name = ISA_NAME,
     .fma_per_iteration = FMA_CHAINS * TILE_LANES * 2,
     .weight_gradient = weight_gradient,
+    .pack_weights = pack_weights,
     .lstm_forward = lstm_forward,
     .lstm_backward = lstm_backward,
     .gru_after_forward = gru_after_forward,

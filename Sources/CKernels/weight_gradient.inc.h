@@ -5,13 +5,16 @@
 // cache. Each element is one chain of multiply-adds over the shard's rows in order, so neither tiling nor chunking
 // nor the number of workers can change a bit.
 //
+// Included once for f32 and, where the processor has the instruction, once for bf16 operands with f32 sums
+// (PRODUCT_BF16). A unit is what one multiply-add takes of a column: one row, or a pair of rows.
+//
 // Blocks: 64 columns of a are packed (k-major, in tiles of TILE_M) and stay in L2; b is packed once in panels of
 // TILE_N columns. For each shard, the tiles of a block pass over the shard's slice of a panel.
 
 enum { BLOCK_M = 64, MAX_LEVELS = 33 };
 
 typedef float tf __attribute__((ext_vector_type(TILE_LANES)));
-enum { TILE_VECTORS = 3, TILE_N = TILE_VECTORS * TILE_LANES };
+enum { TILE_N = TILE_VECTORS * TILE_LANES };  // at most 48 columns
 
 INLINE tf tile_load(const float *p) {
   tf v;
@@ -19,26 +22,60 @@ INLINE tf tile_load(const float *p) {
   return v;
 }
 INLINE void tile_store(float *p, tf v) { memcpy(p, &v, sizeof v); }
-INLINE tf tile_fma(float a, tf b, tf c) {
-#if ISA_HAS_FMA
+
+#if PRODUCT_BF16
+typedef uint32_t unit;
+enum { ROWS_PER_UNIT = 2 };
+#else
+typedef float unit;
+enum { ROWS_PER_UNIT = 1 };
+#endif
+typedef unit tu __attribute__((ext_vector_type(TILE_LANES)));
+typedef unit u16 __attribute__((ext_vector_type(16)));
+
+INLINE tu unit_load(const unit *p) {
+  tu v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
+INLINE tf tile_fma(unit a, tu b, tf c) {
+#if PRODUCT_BF16
+  return (tf)_mm512_dpbf16_ps((__m512)c, (__m512bh)_mm512_set1_epi32((int)a), (__m512bh)b);
+#elif ISA_HAS_FMA
   return __builtin_elementwise_fma((tf)a, b, c);
 #else
   return a * b + c;
 #endif
 }
 
-// One tile through `count` rows: starts from `from` (or zero), then adds the `merges` siblings below it in the stack of
+// Units of up to 16 columns. `second` is the other row of a pair, or null at the end of an odd shard.
+INLINE u16 units(const float *first, const float *second, int n) {
+#if PRODUCT_BF16
+  __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)load_n(first, n)));
+  if (!second) return (u16)low;
+  __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)load_n(second, n)));
+  return (u16)_mm512_or_si512(low, _mm512_slli_epi32(high, 16));
+#else
+  (void)second;
+  return load_n(first, n);
+#endif
+}
+
+INLINE int units_of(int rows) { return (rows + ROWS_PER_UNIT - 1) / ROWS_PER_UNIT; }
+
+// One tile through `count` units: starts from `from` (or zero), then adds the `merges` siblings below it in the stack of
 // partial sums (left sibling + right sibling), and stores at `to`. Tiles are TILE_M x TILE_N, dense.
 #define TILE(vectors)                                                                                              \
   INLINE void tile_##vectors(                                                                                      \
-      const float *a, const float *b, int count, const float *from, float *const *siblings, int merges, float *to) { \
+      const unit *a, const unit *b, int count, const float *from, float *const *siblings, int merges, float *to) {  \
     tf acc[TILE_M][vectors];                                                                                       \
     for (int i = 0; i < TILE_M; i++)                                                                               \
       for (int v = 0; v < vectors; v++)                                                                            \
         acc[i][v] = from ? tile_load(from + i * TILE_N + v * TILE_LANES) : (tf)0.0f;                                \
     for (int k = 0; k < count; k++) {                                                                              \
-      tf x[vectors];                                                                                               \
-      for (int v = 0; v < vectors; v++) x[v] = tile_load(b + v * TILE_LANES);                                       \
+      tu x[vectors];                                                                                               \
+      for (int v = 0; v < vectors; v++) x[v] = unit_load(b + v * TILE_LANES);                                       \
       for (int i = 0; i < TILE_M; i++)                                                                             \
         for (int v = 0; v < vectors; v++) acc[i][v] = tile_fma(a[i], x[v], acc[i][v]);                              \
       a += TILE_M;                                                                                                 \
@@ -46,7 +83,8 @@ INLINE tf tile_fma(float a, tf b, tf c) {
     }                                                                                                              \
     for (int m = 0; m < merges; m++)                                                                               \
       for (int i = 0; i < TILE_M; i++)                                                                             \
-        for (int v = 0; v < vectors; v++) acc[i][v] = tile_load(siblings[m] + i * TILE_N + v * TILE_LANES) + acc[i][v]; \
+        for (int v = 0; v < vectors; v++)                                                                          \
+          acc[i][v] = tile_load(siblings[m] + i * TILE_N + v * TILE_LANES) + acc[i][v];                             \
     for (int i = 0; i < TILE_M; i++)                                                                               \
       for (int v = 0; v < vectors; v++) tile_store(to + i * TILE_N + v * TILE_LANES, acc[i][v]);                    \
   }
@@ -55,7 +93,7 @@ TILE(2)
 TILE(3)
 
 INLINE void tile_any(
-    int vectors, const float *a, const float *b, int count, const float *from, float *const *siblings, int merges,
+    int vectors, const unit *a, const unit *b, int count, const float *from, float *const *siblings, int merges,
     float *to) {
   if (vectors == 3) tile_3(a, b, count, from, siblings, merges, to);
   else if (vectors == 2) tile_2(a, b, count, from, siblings, merges, to);
@@ -74,51 +112,57 @@ INLINE int levels_left(int shards, int levels[MAX_LEVELS]) {
   return n;
 }
 
-static void pack_b(const ls_weight_gradient_job *job, int rows, float *packed) {
+// Shards begin on whole units, so that a pair never mixes two shards.
+static void pack_b(const ls_weight_gradient_job *job, unit *packed) {
   for (int j = 0; j < job->n; j += TILE_N) {
     const int width = job->n - j < TILE_N ? job->n - j : TILE_N;
-    for (int k = 0; k < rows; k++) {
-      const float *row = job->b + (ptrdiff_t)job->rows[k] * job->b_stride + j;
-      if (width == TILE_N) {
-        for (int v = 0; v < TILE_VECTORS; v++) tile_store(packed + v * TILE_LANES, tile_load(row + v * TILE_LANES));
-      } else {
-        for (int i = 0; i < width; i++) packed[i] = row[i];
-        for (int i = width; i < TILE_N; i++) packed[i] = 0.0f;
+    int k = 0;
+    for (int shard = 0; shard < job->shards; shard++) {
+      const int end = job->shard_ends[shard];
+      while (k < end) {
+        const float *first = job->b + (ptrdiff_t)job->rows[k] * job->b_stride + j;
+        const float *second =
+            ROWS_PER_UNIT == 2 && k + 1 < end ? job->b + (ptrdiff_t)job->rows[k + 1] * job->b_stride + j : NULL;
+        for (int c = 0; c < TILE_N; c += 16) {
+          u16 u = c < width ? units(first + c, second ? second + c : NULL, width - c) : (u16)0;
+          // A tile may be narrower than a whole number of 16 columns.
+          memcpy(packed + c, &u, sizeof(unit) * (size_t)(TILE_N - c < 16 ? TILE_N - c : 16));
+        }
+        packed += TILE_N;
+        k += second ? 2 : 1;
       }
-      packed += TILE_N;
     }
   }
 }
 
 // Packs up to BLOCK_M columns of a, and adds up the bias gradient on the way (the values are at hand).
-static void pack_a(const ls_weight_gradient_job *job, int column, int rows, float *packed) {
+static void pack_a(const ls_weight_gradient_job *job, int column, int total, unit *packed) {
   const int width = job->m - column < BLOCK_M ? job->m - column : BLOCK_M;
-  float stack[MAX_LEVELS][BLOCK_M], sums[BLOCK_M];
-  int k = 0;
+  vf stack[MAX_LEVELS][BLOCK_M / LANES], sums[BLOCK_M / LANES];
+  int k = 0, position = 0;
   for (int shard = 0; shard < job->shards; shard++) {
-    for (int i = 0; i < BLOCK_M; i++) sums[i] = 0.0f;
-    if (shard == 0 && job->accumulate && job->bias)
-      for (int i = 0; i < width; i++) sums[i] = job->bias[column + i];
-    for (; k < job->shard_ends[shard]; k++) {
-      const float *row = job->a + (ptrdiff_t)job->rows[k] * job->a_stride + column;
-      float *to = packed + (size_t)k * TILE_M;
-      if (width == BLOCK_M) {
-        for (int t = 0; t < BLOCK_M / TILE_M; t++)
-          for (int i = 0; i < TILE_M; i++) {
-            to[(size_t)t * rows * TILE_M + i] = row[t * TILE_M + i];
-            sums[t * TILE_M + i] += row[t * TILE_M + i];
-          }
-      } else {
-        for (int i = 0; i < (width + TILE_M - 1) / TILE_M * TILE_M; i++) {
-          const float value = i < width ? row[i] : 0.0f;
-          to[(size_t)(i / TILE_M) * rows * TILE_M + i % TILE_M] = value;
-          sums[i] += value;
-        }
+    for (int c = 0; c < BLOCK_M; c += LANES)
+      sums[c / LANES] = shard == 0 && job->accumulate && job->bias && c < width
+                            ? load_n(job->bias + column + c, width - c)
+                            : (vf)0.0f;
+    const int end = job->shard_ends[shard];
+    for (; k < end; position++) {
+      const float *first = job->a + (ptrdiff_t)job->rows[k] * job->a_stride + column;
+      const float *second =
+          ROWS_PER_UNIT == 2 && k + 1 < end ? job->a + (ptrdiff_t)job->rows[k + 1] * job->a_stride + column : NULL;
+      for (int c = 0; c < width; c += LANES) {
+        u16 u = units(first + c, second ? second + c : NULL, width - c);
+        for (int i = 0; i < LANES; i += TILE_M)
+          memcpy(
+              packed + ((size_t)((c + i) / TILE_M) * total + position) * TILE_M, (unit *)&u + i, TILE_M * sizeof(unit));
+        sums[c / LANES] += load_n(first + c, width - c);
+        if (second) sums[c / LANES] += load_n(second + c, width - c);
       }
+      k += second ? 2 : 1;
     }
     const int done = completed_levels(shard);
     for (int level = 0; level < done; level++)
-      for (int i = 0; i < BLOCK_M; i++) sums[i] = stack[level][i] + sums[i];
+      for (int c = 0; c < BLOCK_M / LANES; c++) sums[c] = stack[level][c] + sums[c];
     memcpy(stack[done], sums, sizeof sums);
   }
   if (!job->bias) return;
@@ -126,8 +170,8 @@ static void pack_a(const ls_weight_gradient_job *job, int column, int rows, floa
   const int left = levels_left(job->shards, levels);
   memcpy(sums, stack[levels[0]], sizeof sums);
   for (int l = 1; l < left; l++)
-    for (int i = 0; i < BLOCK_M; i++) sums[i] = stack[levels[l]][i] + sums[i];
-  memcpy(job->bias + column, sums, (size_t)width * sizeof(float));
+    for (int c = 0; c < BLOCK_M / LANES; c++) sums[c] = stack[levels[l]][c] + sums[c];
+  for (int c = 0; c < width; c += LANES) store_n(job->bias + column + c, sums[c / LANES], width - c);
 }
 
 // The tile of the result so far, where a shard that comes in chunks goes on.
@@ -140,31 +184,31 @@ static const float *result_so_far(
   return tile;
 }
 
-static void weight_gradient(const ls_weight_gradient_job *job, float *scratch) {
-  const int rows = job->shards > 0 ? job->shard_ends[job->shards - 1] : 0;
-  int stack_levels = 1;
-  while ((1 << stack_levels) <= job->shards) stack_levels++;
+static void WEIGHT_GRADIENT(const ls_weight_gradient_job *job, float *scratch) {
+  int total = 0;  // units
+  for (int shard = 0; shard < job->shards; shard++)
+    total += units_of(job->shard_ends[shard] - (shard > 0 ? job->shard_ends[shard - 1] : 0));
   // Scratch: packed b, packed block of a, then the stack of partial tiles [level][tile of the block].
-  float *packed_b = scratch;
-  float *packed_a = packed_b + (size_t)rows * ((job->n + TILE_N - 1) / TILE_N) * TILE_N;
-  float *stack = packed_a + (size_t)rows * BLOCK_M;
+  unit *packed_b = (unit *)scratch;
+  unit *packed_a = packed_b + (size_t)total * ((job->n + TILE_N - 1) / TILE_N) * TILE_N;
+  float *stack = (float *)(packed_a + (size_t)total * BLOCK_M);
   const int tile_floats = TILE_M * TILE_N;
   float start[TILE_M * TILE_N];
   int last_levels[MAX_LEVELS];
   const int last = levels_left(job->shards, last_levels);
 
-  pack_b(job, rows, packed_b);
+  pack_b(job, packed_b);
   for (int row = 0; row < job->m; row += BLOCK_M) {
-    pack_a(job, row, rows, packed_a);
+    pack_a(job, row, total, packed_a);
     const int height = job->m - row < BLOCK_M ? job->m - row : BLOCK_M;
     const int tiles = (height + TILE_M - 1) / TILE_M;
     for (int column = 0; column < job->n; column += TILE_N) {
       const int width = job->n - column < TILE_N ? job->n - column : TILE_N;
       const int vectors = (width + TILE_LANES - 1) / TILE_LANES;
-      const float *panel = packed_b + (size_t)column * rows;
+      const unit *panel = packed_b + (size_t)column * total;
       int begin = 0;
       for (int shard = 0; shard < job->shards; shard++) {
-        const int end = job->shard_ends[shard];
+        const int end = begin + units_of(job->shard_ends[shard] - (shard > 0 ? job->shard_ends[shard - 1] : 0));
         const int done = completed_levels(shard);
         for (int t = 0; t < tiles; t++) {
           const int tile_row = row + t * TILE_M;
@@ -177,7 +221,7 @@ static void weight_gradient(const ls_weight_gradient_job *job, float *scratch) {
           if (shard == 0 && job->accumulate)
             from = result_so_far(job, tile_row, tile_height, column, width, start);
           tile_any(
-              vectors, packed_a + ((size_t)t * rows + begin) * TILE_M, panel + (size_t)begin * TILE_N, end - begin,
+              vectors, packed_a + ((size_t)t * total + begin) * TILE_M, panel + (size_t)begin * TILE_N, end - begin,
               from, siblings, done, to);
         }
         begin = end;
@@ -203,24 +247,3 @@ static void weight_gradient(const ls_weight_gradient_job *job, float *scratch) {
   }
 }
 
-// Enough independent chains to fill two pipes of latency four, on registers alone.
-static float fma_burn(int64_t iterations) {
-  tf acc[FMA_CHAINS];
-  for (int i = 0; i < FMA_CHAINS; i++) acc[i] = (tf)(0.5f + 0.01f * i);
-  tf a = (tf)0.999f, b = (tf)0.0005f;
-  for (int64_t n = 0; n < iterations; n++) {
-    // The compiler must neither fold the loop nor keep fewer chains.
-    __asm__ volatile("" : "+m"(a), "+m"(b));
-    tf x = a, y = b;
-    for (int i = 0; i < FMA_CHAINS; i++) {
-#if ISA_HAS_FMA
-      acc[i] = __builtin_elementwise_fma(acc[i], x, y);
-#else
-      acc[i] = acc[i] * x + y;
-#endif
-    }
-  }
-  float total = 0;
-  for (int i = 0; i < FMA_CHAINS; i++) total += acc[i][0];
-  return total;
-}

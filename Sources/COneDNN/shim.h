@@ -65,6 +65,28 @@ static inline dnnl_status_t ls_desc_of_weights(ls_memory_desc *desc, const_dnnl_
 #endif
 }
 
+// Whether weights [rows x columns] are laid out in panels: 64 columns wide, row after row in blocks of 16 rows, padded.
+// Then they can be packed without the library's reorder.
+static inline int ls_desc_is_panels(ls_const_memory_desc desc, int64_t rows) {
+  const int64_t panel = (rows + 15) / 16 * 16 * 64;
+#if DNNL_VERSION_MAJOR >= 3
+  int blocks = 0;
+  dnnl_dims_t sizes, axes;
+  const dnnl_dims_t *strides = NULL;
+  if (dnnl_memory_desc_query(desc, dnnl_query_inner_nblks_s32, &blocks) != dnnl_success || blocks != 2) return 0;
+  if (dnnl_memory_desc_query(desc, dnnl_query_inner_blks, &sizes) != dnnl_success) return 0;
+  if (dnnl_memory_desc_query(desc, dnnl_query_inner_idxs, &axes) != dnnl_success) return 0;
+  if (dnnl_memory_desc_query(desc, dnnl_query_strides, &strides) != dnnl_success) return 0;
+  return sizes[0] == 16 && sizes[1] == 64 && axes[0] == 0 && axes[1] == 1 && (*strides)[0] == 1024 &&
+         (*strides)[1] == panel;
+#else
+  const dnnl_blocking_desc_t *b = &desc->format_desc.blocking;
+  return desc->format_kind == dnnl_blocked && b->inner_nblks == 2 && b->inner_blks[0] == 16 &&
+         b->inner_blks[1] == 64 && b->inner_idxs[0] == 0 && b->inner_idxs[1] == 1 && b->strides[0] == 1024 &&
+         b->strides[1] == panel;
+#endif
+}
+
 // destination = source weights, or destination += source weights.
 static inline dnnl_status_t ls_matmul_describe(
     dnnl_primitive_desc_t *primitive, dnnl_engine_t engine, ls_const_memory_desc source, ls_const_memory_desc weights,

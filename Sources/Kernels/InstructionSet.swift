@@ -20,7 +20,7 @@ package enum InstructionSet: Int32, CaseIterable, Sendable {
   }
 
   /// The kernels of this build; nil where they can't run. For tests that hold the builds against each other.
-  var table: ls_kernels? { ls_kernels_at(rawValue)?.pointee }
+  package var table: ls_kernels? { ls_kernels_at(rawValue)?.pointee }
 
   package var name: String { table.map { String(cString: $0.name) } ?? "\(self)" }
 

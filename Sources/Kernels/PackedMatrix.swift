@@ -14,7 +14,9 @@ package final class PackedMatrix: @unchecked Sendable {  // safe by the phases d
   package let inner: Int
   package let outer: Int
   let description: MemoryDescription
-  let packed: FloatBuffer
+  package let packed: FloatBuffer
+  /// Whether the layout is one that ``PackedWeight`` can write by itself.
+  let isInPanels: Bool
 
   private static let rowsOfLayout = 64
 
@@ -33,6 +35,7 @@ package final class PackedMatrix: @unchecked Sendable {  // safe by the phases d
     defer { dnnl_primitive_desc_destroy(primitive) }
     description = try MemoryDescription(weightsOf: primitive!)
     packed = try FloatBuffer(count: (description.bytes + 3) / 4)
+    isInPanels = ls_desc_is_panels(description.raw, Int64(inner)) != 0
   }
 
   private var reorder: Reorder?

@@ -10,8 +10,6 @@ package final class Product {
 
   private struct Shape: Hashable {
     let rows: Int
-    let sourceStride: Int
-    let destinationStride: Int
     let accumulating: Bool
   }
 
@@ -24,11 +22,15 @@ package final class Product {
   }
 
   /// y[rows, outer] (+)= x[rows, inner] · W[inner, outer]. Throws ``OneDNNError``.
+  ///
+  /// Both matrices are dense. For others the library falls back to its reference loops, which are slow and round
+  /// differently; and since a single row has no stride, one such primitive in the library's cache would then also
+  /// serve single rows of dense matrices: bits would depend on what ran before.
   package func multiply(_ x: MatrixView, into y: MatrixView, accumulating: Bool = false) throws {
     precondition(x.columns == weights.inner && y.columns == weights.outer && x.rows == y.rows, "shapes don't fit")
     if x.rows == 0 { return }
-    let shape = Shape(
-      rows: x.rows, sourceStride: x.stride, destinationStride: y.stride, accumulating: accumulating)
+    precondition(x.isDense && y.isDense, "a product of matrices with gaps between their rows")
+    let shape = Shape(rows: x.rows, accumulating: accumulating)
     let primitive: MatmulPrimitive
     if let known = primitives[shape] {
       primitive = known
@@ -63,8 +65,8 @@ private final class MatmulPrimitive {
   init(
     _ x: MatrixView, _ w: PackedMatrix, _ y: MatrixView, accumulating: Bool, _ stream: OneDNNStream
   ) throws {
-    let from = try MemoryDescription(rows: x.rows, columns: x.columns, rowStride: x.stride, columnStride: 1)
-    let to = try MemoryDescription(rows: y.rows, columns: y.columns, rowStride: y.stride, columnStride: 1)
+    let from = try MemoryDescription(rows: x.rows, columns: x.columns, rowStride: x.columns, columnStride: 1)
+    let to = try MemoryDescription(rows: y.rows, columns: y.columns, rowStride: y.columns, columnStride: 1)
     let name = "matmul [\(x.rows), \(x.columns)] x [\(w.inner), \(w.outer)]"
     var description: dnnl_primitive_desc_t?
     try check(

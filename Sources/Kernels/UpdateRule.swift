@@ -21,7 +21,8 @@ package struct UpdateConstants: Sendable {
   var settings: ls_update_settings {
     ls_update_settings(
       learning_rate: Float(learningRate), gradient_scale: gradientScale, weight_decay: Float(weightDecay),
-      momentum: Float(momentum), beta1: Float(beta1), beta2: Float(beta2), alpha: Float(alpha),
+      momentum: Float(momentum), beta2: Float(beta2), alpha: Float(alpha),
+      beta1_complement: Float(1 - beta1), beta2_complement: Float(1 - beta2), alpha_complement: Float(1 - alpha),
       epsilon: Float(epsilon), bias_correction1: Float(biasCorrection1),
       bias_correction2_root: Float(biasCorrection2.squareRoot()))
   }

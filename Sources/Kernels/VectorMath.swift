@@ -26,6 +26,15 @@ package enum VectorMath {
     kernels.add(destination, source, count)
   }
 
+  /// destination += source, for matrices of one shape whose rows may have gaps between them.
+  package static func add(_ source: MatrixView, to destination: MatrixView) {
+    precondition(source.rows == destination.rows && source.columns == destination.columns, "shapes don't fit")
+    for row in 0..<source.rows {
+      kernels.add(
+        destination.pointer + row * destination.stride, source.pointer + row * source.stride, source.columns)
+    }
+  }
+
   /// destination = a + b; any of them may be the same memory.
   package static func sum(
     _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, into destination: UnsafeMutablePointer<Float>, count: Int

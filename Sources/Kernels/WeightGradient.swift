@@ -36,8 +36,10 @@ package final class ShardRows: @unchecked Sendable {  // written by its owner be
     endStorage.deallocate()
   }
 
-  /// Lists the rows of a window of `steps` time steps.
+  /// Lists the rows of a window of `steps` time steps, at most those that it was made for.
   package func prepare(steps: Int) {
+    precondition(
+      streams.reduce(0) { $0 + $1.count } * steps <= capacity, "a window longer than the batch was made for")
     guard steps != self.steps else { return }
     self.steps = steps
     var next = 0

@@ -79,7 +79,7 @@ package struct Schedule: Sendable, Equatable {
   package mutating func restore(_ state: [String: Double]) {
     guard case .plateau = kind else { return }
     best = state["best"] ?? best
-    badValidations = state["bad_validations"].map { Int($0) } ?? badValidations
+    badValidations = state["bad_validations"].flatMap { Int(exactly: $0) } ?? badValidations
     plateauFactor = state["factor"] ?? plateauFactor
   }
 }

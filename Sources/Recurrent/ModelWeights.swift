@@ -1,19 +1,6 @@
 import Arena
 import Kernels
 
-/// One matrix of weights in the two packed forms that training multiplies by.
-package final class PackedWeight: Sendable {
-  /// [in → out]: y = x·Wᵀ
-  package let forward: PackedMatrix
-  /// [out → in]: dx = dy·W; nil where only forward is needed.
-  package let backward: PackedMatrix?
-
-  fileprivate init(rows: Int, columns: Int, training: Bool) throws {
-    forward = try PackedMatrix(inner: columns, outer: rows)
-    backward = training ? try PackedMatrix(inner: rows, outer: columns) : nil
-  }
-}
-
 /// The packed weights of one recurrent layer.
 package struct LayerWeights: Sendable {
   /// weight_ih
@@ -56,27 +43,17 @@ package final class ModelWeights: Sendable {
   /// Brings the packed forms up to date with the parameters: the share of worker `rank` of `count`. A barrier must
   /// stand before the first use, and one between the last use and this.
   package func pack(rank: Int = 0, of count: Int = 1) throws {
-    var next = 0
-    func pack(_ weight: PackedWeight, _ source: MatrixView) throws {
-      for (matrix, transposed) in [(weight.forward, true), (weight.backward, false)] {
-        guard let matrix else { continue }
-        if next % count == rank { try matrix.pack(source, transposed: transposed) }
-        next += 1
-      }
-    }
     for (index, layer) in layers.enumerated() {
-      try pack(layer.input, parameters.matrix("rnn.weight_ih_l\(index)"))
+      try layer.input.pack(parameters.matrix("rnn.weight_ih_l\(index)"), rank: rank, of: count)
       let recurrent = parameters.matrix("rnn.weight_hh_l\(index)")
-      try pack(layer.hidden, recurrent.rows(0..<layer.hidden.forward.outer))
-      if let candidate = layer.candidate {
-        try pack(candidate, recurrent.rows(layer.hidden.forward.outer..<recurrent.rows))
-      }
-      if next % count == rank {
+      try layer.hidden.pack(recurrent.rows(0..<layer.hidden.rows), rank: rank, of: count)
+      try layer.candidate?.pack(recurrent.rows(layer.hidden.rows..<recurrent.rows), rank: rank, of: count)
+      if index % count == rank {
         let (input, hidden) = (parameters.floats("rnn.bias_ih_l\(index)"), parameters.floats("rnn.bias_hh_l\(index)"))
         VectorMath.sum(input.baseAddress!, hidden.baseAddress!, into: layer.bias.pointer, count: layer.bias.count)
       }
     }
-    try pack(decoder, parameters.matrix(shape.decoderWeightName))
+    try decoder.pack(parameters.matrix(shape.decoderWeightName), rank: rank, of: count)
   }
 
   /// The biases of a GRU layer, which the cell adds in two places.

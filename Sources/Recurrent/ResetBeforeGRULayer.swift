@@ -17,6 +17,7 @@ package final class ResetBeforeGRULayer: RecurrentLayer {
   private let resetHidden: FloatBuffer  // [T·B, H]
   private let dResetHidden: FloatBuffer  // [B, H]
   private let dHidden: FloatBuffer  // [B, H]
+  private let share: FloatBuffer  // [B, 2H] or [B, H]: columns of the gates, made dense for a product
   private let streams: Int
   private let size: Int
 
@@ -37,6 +38,7 @@ package final class ResetBeforeGRULayer: RecurrentLayer {
     resetHidden = try FloatBuffer(count: window * streams * size)
     dResetHidden = try FloatBuffer(count: streams * size)
     dHidden = try FloatBuffer(count: streams * size)
+    share = try FloatBuffer(count: streams * 2 * size)
   }
 
   private func gates(at step: Int) -> MatrixView {
@@ -52,16 +54,29 @@ package final class ResetBeforeGRULayer: RecurrentLayer {
       resetHidden: resetHidden.matrix(streams, size, offset: t * streams * size))
   }
 
+  /// columns += x·W
+  private func add(_ product: Product, _ x: MatrixView, to columns: MatrixView) throws {
+    let y = share.matrix(streams, columns.columns)
+    try product.multiply(x, into: y)
+    VectorMath.add(y, to: columns)
+  }
+
+  private func dense(_ columns: MatrixView) -> MatrixView {
+    let copy = share.matrix(streams, columns.columns)
+    copy.update(from: columns)
+    return copy
+  }
+
   package func forward(_ x: MatrixView, steps: Int) throws -> MatrixView {
     let biases = weights.gruBiases(ofLayer: index)
     try input.forward.multiply(x, into: gates.matrix(steps * streams, 3 * size))
     for t in 0..<steps {
       let step = step(t)
-      try recurrent.forward.multiply(hidden.slot(t), into: gates(at: t).columns(resetAndUpdate), accumulating: true)
+      try add(recurrent.forward, hidden.slot(t), to: gates(at: t).columns(resetAndUpdate))
       step.forwardResetBeforeGates(biases)
-      try candidate.forward.multiply(
-        resetHidden.matrix(streams, size, offset: t * streams * size), into: gates(at: t).columns(newState),
-        accumulating: true)
+      try add(
+        candidate.forward, resetHidden.matrix(streams, size, offset: t * streams * size),
+        to: gates(at: t).columns(newState))
       step.forwardResetBeforeOutput(biases, hidden: hidden.slot(t + 1))
     }
     return hidden.after(steps: steps)
@@ -76,10 +91,10 @@ package final class ResetBeforeGRULayer: RecurrentLayer {
       step.backwardResetBeforeOutput(
         dOutput: dOutput.rows((t * streams)..<((t + 1) * streams)), dHidden: dInitialHidden,
         dHiddenBefore: dInitialHidden)
-      try candidate.multiply(gates(at: t).columns(newState), into: dResetHidden.matrix(streams, size))
+      try candidate.multiply(dense(gates(at: t).columns(newState)), into: dResetHidden.matrix(streams, size))
       step.backwardResetBeforeGates(
         dResetHidden: dResetHidden.matrix(streams, size), dHiddenBefore: dInitialHidden)
-      try recurrent.multiply(gates(at: t).columns(resetAndUpdate), into: dInitialHidden, accumulating: true)
+      try recurrent.multiply(dense(gates(at: t).columns(resetAndUpdate)), into: dInitialHidden, accumulating: true)
     }
     try input.requireBackward().multiply(gates.matrix(steps * streams, 3 * size), into: dInput)
   }

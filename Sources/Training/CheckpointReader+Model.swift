@@ -36,3 +36,8 @@ extension CheckpointReader {
     return weights
   }
 }
+
+extension [String: Double] {
+  /// A number that counts something; nil where there is none, or one that no program of ours has written.
+  func count(_ key: String) -> Int? { self[key].flatMap { Int(exactly: $0) } }
+}

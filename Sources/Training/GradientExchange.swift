@@ -25,8 +25,8 @@ package final class GradientExchange {
   package let optimizer: Optimizer
   /// Which part of the arena each worker owns.
   package let segments: [Range<Int>]
-  /// Whether every worker keeps the optimiser's slots of all weights, not of its segment. The same on all workers.
-  let keepsWholeSlots: Bool
+  /// Whether every worker keeps the slots of the whole arena, and not only those of its segment.
+  package let keepsWholeSlots: Bool
 
   private let group: any WorkerGroup
   private let method: TrainingConfiguration.Exchange
@@ -45,6 +45,8 @@ package final class GradientExchange {
   /// What a worker tells the others at each step: sums of squares of its blocks, losses of its shards, two flags.
   private let records: UnsafeMutableBufferPointer<Double>
   private let recordRanges: [Range<Int>]
+  private let recordBytes: [Range<Int>]  // the same, and the segments, as the gathering wants them
+  private let segmentBytes: [Range<Int>]
   private let losses: UnsafeMutableBufferPointer<Double>  // [G]
 
   private static let flags = 2
@@ -85,9 +87,10 @@ package final class GradientExchange {
     }
     // After a plain allreduce every rank holds the whole gradient and updates all weights by itself, as data-parallel
     // trainers commonly do; threads over one copy of the weights still update a part each.
-    keepsWholeSlots = method == .allreduce && !sharesWeights
+    let updatesEverything = method == .allreduce && !sharesWeights
+    keepsWholeSlots = updatesEverything || group.count == 1
     optimizer = try Optimizer(
-      kind, weightDecay: weightDecay, segment: keepsWholeSlots ? 0..<layout.count : arena.segments[group.rank])
+      kind, weightDecay: weightDecay, segment: updatesEverything ? 0..<layout.count : arena.segments[group.rank])
 
     var ranges: [Range<Int>] = []
     var next = 0
@@ -97,6 +100,8 @@ package final class GradientExchange {
       next += count
     }
     recordRanges = ranges
+    recordBytes = Self.bytes(of: ranges, Double.self)
+    segmentBytes = Self.bytes(of: arena.segments, Float.self)
     records = .allocate(capacity: next)
     records.initialize(repeating: 0)
     losses = .allocate(capacity: tree.count)
@@ -190,10 +195,12 @@ package final class GradientExchange {
 
   private func gatherAll() throws {
     guard group.count > 1 else { return }
-    let width = MemoryLayout<Double>.stride
-    try group.allGather(
-      UnsafeMutableRawBufferPointer(records),
-      segments: recordRanges.map { ($0.lowerBound * width)..<($0.upperBound * width) })
+    try group.allGather(UnsafeMutableRawBufferPointer(records), segments: recordBytes)
+  }
+
+  private static func bytes<Value>(of ranges: [Range<Int>], _ type: Value.Type) -> [Range<Int>] {
+    let width = MemoryLayout<Value>.stride
+    return ranges.map { ($0.lowerBound * width)..<($0.upperBound * width) }
   }
 
   /// Gives every worker all new weights, in plain and packed form.
@@ -205,10 +212,8 @@ package final class GradientExchange {
       return
     }
     if method == .tree, group.count > 1 {
-      let width = MemoryLayout<Float>.stride
       try group.allGather(
-        UnsafeMutableRawBufferPointer(model.weights.parameters.values.buffer),
-        segments: arena.segments.map { ($0.lowerBound * width)..<($0.upperBound * width) })
+        UnsafeMutableRawBufferPointer(model.weights.parameters.values.buffer), segments: segmentBytes)
     }
     try model.weights.pack()
   }

@@ -52,7 +52,7 @@ final class MetricsFile {
       try handle.seekToEnd()
     } catch {
       throw Failure(
-        .cannotWrite, "can't write the metrics", at: path, cause: error.localizedDescription,
+        .cannotWrite, "can't write the metrics", at: path, cause: systemReason(error),
         remedy: "check the directory's permissions and free space")
     }
     rows.reserveCapacity(Self.capacity)
@@ -82,11 +82,9 @@ final class MetricsFile {
           "learning_rate":\(r.learningRate)}\n
           """
       case .validation(let r):
-        let perplexity = exp(r.natsPerToken)
-        // JSON has no infinity, which the perplexity of a loss above 709 nats is.
         text += """
           {"step":\(r.step),"epoch":\(r.epoch),"valid_nats_per_token":\(r.natsPerToken),\
-          "valid_perplexity":\(perplexity.isFinite ? "\(perplexity)" : "null")}\n
+          "valid_perplexity":\(json(exp(r.natsPerToken)))}\n
           """
       }
     }
@@ -95,10 +93,13 @@ final class MetricsFile {
       try handle.write(contentsOf: Data(text.utf8))
     } catch {
       throw Failure(
-        .cannotWrite, "can't write the metrics", at: path, cause: error.localizedDescription,
+        .cannotWrite, "can't write the metrics", at: path, cause: systemReason(error),
         remedy: "free some space and resume the run")
     }
   }
+
+  /// JSON has no infinity, which the perplexity of a run that goes astray may well be.
+  private func json(_ value: Double) -> String { value.isFinite ? "\(value)" : "null" }
 
   /// The lines of an existing file whose step is at most `step`; a torn last line is dropped.
   private static func rows(of path: String, upTo step: Int) -> Data {

@@ -17,14 +17,13 @@ final class RunJournal {
   private let clock = ContinuousClock()
   private let start: ContinuousClock.Instant
 
-  /// Steps since the last line: summed loss and tokens.
-  private var interval = (loss: 0.0, steps: 0, tokens: 0, seconds: 0.0)
+  private var interval = Interval()
   private var train = TrainColumns()
   private var valid = ValidColumns()
 
   init(
-    directory: String, from step: Int, totalSteps: Int, logEvery: Int, unit: LossUnit, history: History, logger: Logger,
-    isTerminal: Bool = isatty(STDERR_FILENO) == 1
+    directory: String, from step: Int, totalSteps: Int, logEvery: Int, unit: LossUnit, history: History,
+    state: [String: Double], logger: Logger, isTerminal: Bool = isatty(STDERR_FILENO) == 1
   ) throws {
     metrics = try MetricsFile(directory: directory, keepingUpTo: step)
     self.logger = logger
@@ -36,6 +35,7 @@ final class RunJournal {
     start = clock.now
     train.restore(history.train)
     valid.restore(history.valid)
+    interval = Interval(state)
   }
 
   /// Notes one step. `seconds` is what it took.
@@ -52,7 +52,7 @@ final class RunJournal {
     mean.loss = interval.loss / Double(interval.steps)
     mean.tokensPerSecond = Double(interval.tokens) / interval.seconds
     train.append(mean)
-    interval = (0, 0, 0, 0)
+    interval = Interval()
   }
 
   /// Notes one validation.
@@ -83,6 +83,9 @@ final class RunJournal {
 
   var history: History { History(train: train.table, valid: valid.table) }
 
+  /// What a checkpoint keeps of the rows that are not complete yet.
+  var state: [String: Double] { interval.state }
+
   private func line(_ record: StepRecord) -> String {
     let loss = interval.steps > 0 ? interval.loss / Double(interval.steps) : record.loss
     let rate = interval.seconds > 0 ? Double(interval.tokens) / interval.seconds : record.tokensPerSecond
@@ -95,6 +98,30 @@ final class RunJournal {
   }
 
   private func significant(_ value: Double) -> String { String(format: "%.4g", value) }
+}
+
+/// Sums over the steps since the last progress line.
+private struct Interval {
+  var loss = 0.0
+  var steps = 0
+  var tokens = 0
+  var seconds = 0.0
+
+  init() {}
+
+  init(_ state: [String: Double]) {
+    loss = state["interval_loss"] ?? 0
+    steps = state.count("interval_steps") ?? 0
+    tokens = state.count("interval_tokens") ?? 0
+    seconds = state["interval_seconds"] ?? 0
+  }
+
+  var state: [String: Double] {
+    [
+      "interval_loss": loss, "interval_steps": Double(steps), "interval_tokens": Double(tokens),
+      "interval_seconds": seconds,
+    ]
+  }
 }
 
 /// The training history that a checkpoint keeps: a row for each progress line.

@@ -12,6 +12,11 @@ extension Trainer {
 
   /// Writes a checkpoint of this moment; collective. The first worker gathers what it does not hold.
   func writeCheckpoint() throws {
+    // The last update may have overflowed where loss and gradient had not: the good checkpoints must not make room for
+    // this. All workers hold the same weights, so all of them throw.
+    guard model.weights.parameters.values.buffer.allSatisfy(\.isFinite) else {
+      throw divergence("some weights are not finite numbers", at: "step \(position.step)")
+    }
     let states = try gatherStates()
     let slots = try gatherSlots()
     try group.agreeing {
@@ -58,6 +63,8 @@ extension Trainer {
 
   private func header() -> CheckpointHeader {
     let vocabulary = corpus.vocabulary
+    let trainingState = ["tokens": Double(position.tokens), "corpus_tokens": Double(streams.layout.tokens)]
+      .merging(journal?.state ?? [:]) { mine, _ in mine }
     return CheckpointHeader(
       step: position.step, epoch: position.epoch, window: position.window,
       seed: UInt64(configuration.training.seed), randomStream: Self.randomStream, configuration: configuration.yaml,
@@ -65,26 +72,38 @@ extension Trainer {
       unknownToken: vocabulary.unknown.map { vocabulary.tokens[Int($0)] },
       optimizer: exchange.optimizer.kind.name, optimizerState: ["updates": Double(exchange.optimizer.updates)],
       schedule: configuration.schedule.name.rawValue, scheduleState: schedule.state, bestValidation: bestValidation,
-      trainingState: ["tokens": Double(position.tokens)])
+      trainingState: trainingState)
   }
 
   /// Goes on from a checkpoint: position, schedule, this worker's optimiser slots and states.
   func restore(from checkpoint: CheckpointReader) throws {
     let header = checkpoint.header
-    guard header.epoch >= 0, (0..<streams.windowCount).contains(header.window) else {
+    guard header.step >= 0, header.epoch >= 0, (0..<streams.windowCount).contains(header.window) else {
       throw Failure(
         .badData, "it stands at window \(header.window) of epoch \(header.epoch + 1), which this corpus does not have",
         at: checkpoint.path, remedy: "give the corpus that the run was started with as data.corpus")
     }
+    // With another length every stream but the first would go on somewhere else in the text.
+    if let tokens = header.trainingState.count("corpus_tokens"), tokens != streams.layout.tokens {
+      throw Failure(
+        .badData,
+        "the run was trained on \(tokens) tokens, and the corpus \(corpus.directory) has \(streams.layout.tokens)",
+        at: checkpoint.path,
+        remedy: "give the corpus that the run was started with as data.corpus, or start a new run with this checkpoint "
+          + "as model.initial_parameters")
+    }
     position = TrainingPosition(
       step: header.step, epoch: header.epoch, window: header.window,
-      tokens: Int(header.trainingState["tokens"] ?? 0))
+      tokens: header.trainingState.count("tokens") ?? 0)
     schedule.restore(header.scheduleState)
     bestValidation = header.bestValidation
     let optimizer = exchange.optimizer
-    optimizer.updates = Int(header.optimizerState["updates"] ?? Double(header.step))
-    for (name, slot) in zip(optimizer.kind.slotNames, optimizer.slots) {
-      try restore(slot, name, from: checkpoint)
+    optimizer.updates = header.optimizerState.count("updates") ?? header.step
+    // Plain SGD keeps nothing: a momentum that is switched on now starts from zero, as in a new run.
+    if !checkpoint.slots.isEmpty {
+      for (name, slot) in zip(optimizer.kind.slotNames, optimizer.slots) {
+        try restore(slot, name, from: checkpoint)
+      }
     }
     let (streamCount, size) = (model.batch.globalStreams, model.weights.shape.hiddenSize)
     let all = try FloatBuffer(count: streamCount * size)
@@ -131,9 +150,8 @@ extension Trainer {
   private func gatherSlots() throws -> [FloatBuffer] {
     let count = model.weights.parameters.layout.count
     let optimizer = exchange.optimizer
-    // All workers must come to the same answer: the segment's size would not do, since in a model of a few weights one
-    // worker's segment may be all there is.
-    guard !exchange.keepsWholeSlots else { return optimizer.slots }
+    // Not a question of one worker's segment: in a small model one of several may own all of it.
+    if exchange.keepsWholeSlots { return optimizer.slots }
     return try optimizer.slots.map { try gather($0.buffer, exchange.segments, count: count) }
   }
 
@@ -145,7 +163,9 @@ extension Trainer {
     let whole = try group.agreeing { try FloatBuffer(count: isFirst ? count : 0) }
     let nothing = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     try group.exchange(
-      sending: (0..<group.count).map { UnsafeRawBufferPointer($0 == 0 ? UnsafeMutableRawBufferPointer(part) : nothing) },
+      sending: (0..<group.count).map {
+        UnsafeRawBufferPointer($0 == 0 ? UnsafeMutableRawBufferPointer(part) : nothing)
+      },
       receiving: ranges.map { isFirst ? UnsafeMutableRawBufferPointer(whole[$0]) : nothing })
     return whole
   }

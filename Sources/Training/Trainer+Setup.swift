@@ -70,14 +70,14 @@ extension Trainer {
       try configuration.yaml.write(toFile: path, atomically: true, encoding: .utf8)
     } catch {
       throw Failure(
-        .cannotWrite, "can't write the configuration", at: path, cause: error.localizedDescription,
+        .cannotWrite, "can't write the configuration", at: path, cause: systemReason(error),
         remedy: "check the directory's permissions and free space")
     }
     self.store = store
     let journal = try RunJournal(
       directory: directory, from: position.step, totalSteps: totalSteps, logEvery: configuration.training.logEvery,
       unit: LossUnit(tokenizer: corpus.vocabulary.tokenizer.rawValue), history: checkpoint?.history() ?? .init(),
-      logger: logger)
+      state: checkpoint?.header.trainingState ?? [:], logger: logger)
     self.journal = journal
     describeRun(journal, checkpoint)
   }
@@ -93,7 +93,8 @@ extension Trainer {
     journal.say(
       "data: \(corpus.directory), \(grouped(corpus.tokenCount(.train))) training tokens in \(batch.globalStreams) streams, "
         + "\(grouped(streams.windowCount)) windows of \(batch.window) steps an epoch")
-    let kind = group.count == 1 ? "1 worker" : "\(group.count) workers (\(group is MPIWorkers ? "MPI ranks" : "threads"))"
+    let kind =
+      group.count == 1 ? "1 worker" : "\(group.count) workers (\(group is MPIWorkers ? "MPI ranks" : "threads"))"
     journal.say(
       "\(kind), \(batch.tree.count) gradient shards, \(InstructionSet.current.name); run directory "
         + configuration.run.directory)
@@ -101,7 +102,8 @@ extension Trainer {
     journal.say("going on from \(checkpoint.path): step \(grouped(position.step)), epoch \(position.epoch + 1)")
     guard let saved = try? checkpoint.savedConfiguration() else { return }
     for difference in configuration.differences(from: saved) {
-      journal.say("changed since: \(difference.key) from \(difference.saved ?? "unset") to \(difference.requested ?? "unset")")
+      journal.say(
+        "changed since: \(difference.key) from \(difference.saved ?? "unset") to \(difference.requested ?? "unset")")
     }
   }
 }

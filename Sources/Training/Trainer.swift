@@ -104,6 +104,16 @@ package final class Trainer {
   ///
   /// - Throws: ``WorkerFailure``, the same on all workers.
   package func run() throws -> Summary {
+    do {
+      return try train()
+    } catch {
+      // What led to the failure should be on disk; the failure itself is the one to report.
+      try? journal?.flush()
+      throw error
+    }
+  }
+
+  private func train() throws -> Summary {
     let clock = ContinuousClock()
     var wasStopped = false
     while position.step < totalSteps, !wasStopped {
@@ -129,7 +139,8 @@ package final class Trainer {
     try group.agreeing { try journal?.flush() }
     return Summary(
       position: position, validation: lastValidation, weightDigest: model.weights.parameters.digest,
-      wasStopped: wasStopped, slotFloats: exchange.optimizer.slots.reduce(0) { $0 + $1.count })
+      wasStopped: wasStopped && position.step < totalSteps,
+      slotFloats: exchange.optimizer.slots.reduce(0) { $0 + $1.count })
   }
 
   /// One optimiser step over the window at hand.
@@ -158,11 +169,16 @@ package final class Trainer {
   }
 
   private func divergence(_ outcome: StepOutcome, learningRate: Double) -> WorkerFailure {
-    let what = outcome.lossSum.isFinite ? "the gradient's norm is \(outcome.gradientNorm)" : "the loss is \(outcome.lossSum)"
+    divergence(
+      outcome.lossSum.isFinite ? "the gradient's norm is \(outcome.gradientNorm)" : "the loss is \(outcome.lossSum)",
+      at: "step \(position.step + 1) (epoch \(position.epoch + 1), learning rate \(learningRate))")
+  }
+
+  /// What all workers throw where all of them have met numbers that are none.
+  func divergence(_ what: String, at place: String) -> WorkerFailure {
     let failure = Failure(
-      .softwareFault, "\(what), so the run has diverged",
-      at: "step \(position.step + 1) (epoch \(position.epoch + 1), learning rate \(learningRate))",
-      remedy: "the last checkpoint is intact: resume from it with a smaller optimizer.learning_rate or "
+      .softwareFault, "\(what), so the run has diverged", at: place,
+      remedy: "the checkpoints written before are intact: resume from one with a smaller optimizer.learning_rate or "
         + "training.clip_norm")
     return WorkerFailure(rank: 0, message: "\(failure)", exitStatus: failure.exitStatus, failedEverywhere: true)
   }
@@ -179,9 +195,7 @@ package final class Trainer {
       journal?.show("validating: \(Int(share * 100)) %")
     }
     guard result.natsPerToken.isFinite else {
-      throw WorkerFailure(
-        rank: 0, message: "step \(position.step): the validation loss is \(result.natsPerToken)",
-        exitStatus: .softwareFault, failedEverywhere: true)
+      throw divergence("the validation loss is \(result.natsPerToken)", at: "step \(position.step)")
     }
     lastValidation = result
     schedule.observe(validation: result.natsPerToken)

@@ -8,17 +8,16 @@ import Workers
 /// the owner finishes the tree. Each addition is the one that the tree names, whoever makes it. Bytes on the wire, for a
 /// power of two of workers: P·(N − 1)/N floats sent by each, as in the first half of a ring allreduce. Workers that
 /// share memory read one another's sums in place instead.
-final class TreeReduction {
+package final class TreeReduction {
   /// This worker's segment, in floats from the start of the buffers.
-  let segment: Range<Int>
+  package let segment: Range<Int>
 
   private let group: any WorkerGroup
-  private let segments: [Range<Int>]
   private let own: [FloatBuffer]
-  private let nodesOfWorkers: [[ShardTree.Node]]
   private let sum: Sum
   private let result: FloatBuffer?  // nil for a single worker, whose own sum is the whole tree
   private let received: [[FloatBuffer]]  // [worker][node] of one segment; empty where memory is shared
+  private let rounds: [Round]  // empty where memory is shared
   private var sources: [[UnsafePointer<Float>]]  // [worker][node], at the segment's first float
   private let partialSums: FloatBuffer
   private let sharesMemory: Bool
@@ -32,22 +31,26 @@ final class TreeReduction {
     case both(Sum, Sum)
   }
 
+  /// One exchange: what goes to each worker and where what comes from it is kept.
+  private struct Round {
+    let sending: [UnsafeRawBufferPointer]
+    let receiving: [UnsafeMutableRawBufferPointer]
+  }
+
   /// Collective.
   ///
   /// - Parameters:
   ///   - buffers: this worker's subtree sums, one a node of ``nodes(ofWorker:of:tree:)``; all of one size.
   ///   - segments: who gets what.
-  init(
+  package init(
     _ group: any WorkerGroup, tree: ShardTree, buffers: [FloatBuffer], segments: [Range<Int>]
   ) throws {
     self.group = group
-    self.segments = segments
     own = buffers
     segment = segments[group.rank]
     let nodesOfWorkers = (0..<group.count).map { worker in
       tree.maximalSubtrees(covering: tree.shards(ofWorker: worker, of: group.count))
     }
-    self.nodesOfWorkers = nodesOfWorkers
     func sum(_ node: ShardTree.Node) -> Sum {
       for (worker, nodes) in nodesOfWorkers.enumerated() {
         if let index = nodes.firstIndex(of: node) { return .subtree(worker: worker, node: index) }
@@ -58,7 +61,7 @@ final class TreeReduction {
     self.sum = sum(tree.root)
     partialSums = try FloatBuffer(count: Self.chunk * (tree.root.level + 1))
     if group.count == 1 {
-      (result, received, sources, sharesMemory) = (nil, [], [], true)
+      (result, received, rounds, sources, sharesMemory) = (nil, [], [], [], true)
       return
     }
     result = try FloatBuffer(count: segment.count)
@@ -68,7 +71,7 @@ final class TreeReduction {
     for (index, buffer) in own.enumerated() { (table + index).initialize(to: buffer.pointer) }
     let first = segment.lowerBound
     if let tables = try group.share(UnsafeMutableRawPointer(table)) {
-      received = []
+      (received, rounds) = ([], [])
       sharesMemory = true
       sources = nodesOfWorkers.enumerated().map { worker, nodes in
         let theirs = tables[worker].assumingMemoryBound(to: UnsafeMutablePointer<Float>.self)
@@ -85,6 +88,7 @@ final class TreeReduction {
         worker == rank ? [] : try nodes.map { _ in try FloatBuffer(count: length) }
       }
       received = inbox
+      rounds = Self.rounds(rank: rank, own: buffers, inbox: inbox, nodesOfWorkers, segments)
       sources = nodesOfWorkers.indices.map { worker in
         worker == rank
           ? buffers.map { UnsafePointer($0.pointer + first) } : inbox[worker].map { UnsafePointer($0.pointer) }
@@ -96,12 +100,12 @@ final class TreeReduction {
   /// before the next collective has returned.
   ///
   /// - Returns: `segment.count` floats, valid until the next call.
-  func reduce() throws -> UnsafeMutablePointer<Float> {
+  package func reduce() throws -> UnsafeMutablePointer<Float> {
     guard let result else { return own[0].pointer }
     if sharesMemory {
       try group.barrier()
     } else {
-      try exchangeSubtrees()
+      for round in rounds { try group.exchange(sending: round.sending, receiving: round.receiving) }
     }
     for offset in stride(from: 0, to: segment.count, by: Self.chunk) {
       let count = min(Self.chunk, segment.count - offset)
@@ -126,18 +130,22 @@ final class TreeReduction {
   }
 
   /// One round for each subtree that a worker has at most; workers with fewer send nothing in the later rounds.
-  private func exchangeSubtrees() throws {
-    let rounds = nodesOfWorkers.map(\.count).max() ?? 0
+  private static func rounds(
+    rank: Int, own: [FloatBuffer], inbox: [[FloatBuffer]], _ nodesOfWorkers: [[ShardTree.Node]],
+    _ segments: [Range<Int>]
+  ) -> [Round] {
     let nothing = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-    for round in 0..<rounds {
-      let sending = segments.enumerated().map { worker, segment in
-        worker == group.rank || round >= own.count
-          ? UnsafeRawBufferPointer(nothing) : UnsafeRawBufferPointer(own[round][segment])
+    let count = nodesOfWorkers.map(\.count).max() ?? 0
+    return (0..<count).map { round in
+      var sending = [UnsafeRawBufferPointer](repeating: UnsafeRawBufferPointer(nothing), count: segments.count)
+      var receiving = [UnsafeMutableRawBufferPointer](repeating: nothing, count: segments.count)
+      for (worker, segment) in segments.enumerated() where worker != rank {
+        if round < own.count { sending[worker] = UnsafeRawBufferPointer(own[round][segment]) }
+        if round < inbox[worker].count {
+          receiving[worker] = UnsafeMutableRawBufferPointer(inbox[worker][round].buffer)
+        }
       }
-      let receiving = received.map { buffers in
-        round < buffers.count ? UnsafeMutableRawBufferPointer(buffers[round].buffer) : nothing
-      }
-      try group.exchange(sending: sending, receiving: receiving)
+      return Round(sending: sending, receiving: receiving)
     }
   }
 }

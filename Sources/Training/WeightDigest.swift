@@ -8,7 +8,9 @@ extension ParameterStore {
     for parameter in layout.parameters {
       hash.update(bufferPointer: UnsafeRawBufferPointer(values[parameter.range]))
     }
-    return hash.finalize().map { String($0, radix: 16).count == 1 ? "0" + String($0, radix: 16) : String($0, radix: 16) }
-      .joined()
+    return hash.finalize().map {
+      String($0, radix: 16).count == 1 ? "0" + String($0, radix: 16) : String($0, radix: 16)
+    }
+    .joined()
   }
 }

@@ -19,7 +19,7 @@ package struct WorkerScenario: Sendable {
 }
 
 /// Throws with the place of the check unless `condition` holds.
-func expect(
+package func expect(
   _ condition: Bool, _ what: @autoclosure () -> String, file: StaticString = #fileID, line: UInt = #line
 ) throws {
   guard condition else { throw Failure(.softwareFault, what(), at: "\(file):\(line)") }

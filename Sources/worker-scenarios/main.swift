@@ -5,7 +5,7 @@ import Workers
 
 // Usage: worker-scenarios [--workers N] NAME [ARGUMENT…], usually under mpirun. Prints 'ok NAME ranks=N' when all is well.
 
-let scenarios = collectiveScenarios + agreementScenarios + failureScenarios
+let scenarios = collectiveScenarios + agreementScenarios + failureScenarios + trainingScenarios
 var arguments = Array(CommandLine.arguments.dropFirst())
 var threads: Int?
 if arguments.first == "--workers", arguments.count >= 2 {

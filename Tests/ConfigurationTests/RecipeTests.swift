@@ -51,4 +51,10 @@ import Testing
     #expect(RunConfiguration.reference.contains("| `hidden_size` | an integer from 1 to 65536 | required |"))
     #expect(RunConfiguration.reference.contains("| `window` | an integer from 1 to 100000 | `35` |"))
   }
+
+  /// `lockstep config` prints what the README has to show.
+  @Test func theReadmeHasTheReference() throws {
+    let readme = Self.directory.appending(path: "../README.md").standardizedFileURL
+    #expect(try String(contentsOf: readme, encoding: .utf8).contains(RunConfiguration.reference))
+  }
 }

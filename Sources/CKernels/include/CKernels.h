@@ -74,9 +74,12 @@ typedef struct {
   float gradient_scale;
   float weight_decay;
   float momentum;
-  float beta1;
   float beta2;
   float alpha;
+  // 1 - beta and 1 - alpha are rounded from double: taken from the floats, 1 - 0.999 would be off by 1e-5 of itself.
+  float beta1_complement;
+  float beta2_complement;
+  float alpha_complement;
   float epsilon;
   float bias_correction1;          // 1 - beta1^t
   float bias_correction2_root;     // sqrt(1 - beta2^t)
@@ -96,6 +99,10 @@ typedef struct {
   int32_t fma_per_iteration;       // vector FMAs times lanes times 2, of one iteration of fma_burn
 
   void (*weight_gradient)(const ls_weight_gradient_job *job, float *scratch);
+  /// Packs panels first..<end (of 64 rows of w each) of w[n, k] for x w^T (forward) and, unless null, dy w (backward).
+  void (*pack_weights)(
+      const float *w, ptrdiff_t stride, int32_t n, int32_t k, float *forward, float *_Nullable backward,
+      int32_t first_panel, int32_t end_panel);
   void (*lstm_forward)(const ls_lstm_step *step);
   void (*lstm_backward)(const ls_lstm_step *step);
   void (*gru_after_forward)(const ls_gru_step *step);

@@ -1,0 +1,38 @@
+import Arena
+import CKernels
+
+/// One matrix of weights, [n, k] as PyTorch stores it, in the two packed forms that training multiplies by.
+package final class PackedWeight: Sendable {
+  /// n
+  package let rows: Int
+  /// y = x·Wᵀ: [k → n]
+  package let forward: PackedMatrix
+  /// dx = dy·W: [n → k]; nil where only forward is needed.
+  package let backward: PackedMatrix?
+
+  private static let panel = 64
+
+  /// - Parameter training: whether the backward form will be wanted.
+  package init(rows: Int, columns: Int, training: Bool) throws {
+    self.rows = rows
+    forward = try PackedMatrix(inner: columns, outer: rows)
+    backward = training ? try PackedMatrix(inner: rows, outer: columns) : nil
+  }
+
+  /// Packs both forms from one reading of `source`: the share of worker `rank` of `count`.
+  ///
+  /// Where the library wants another layout than panels its own reorder runs, several times slower. Throws
+  /// ``OneDNNError``.
+  package func pack(_ source: MatrixView, rank: Int = 0, of count: Int = 1) throws {
+    precondition(source.rows == rows && source.columns == forward.inner, "weights of another shape")
+    guard forward.isInPanels, backward?.isInPanels ?? true else {
+      if rank == 0 { try forward.pack(source, transposed: true) }
+      if rank == 1 % count { try backward?.pack(source, transposed: false) }
+      return
+    }
+    let panels = (rows + Self.panel - 1) / Self.panel
+    kernels.pack_weights(
+      source.pointer, source.stride, Int32(rows), Int32(source.columns), forward.packed.pointer,
+      backward?.packed.pointer, Int32(rank * panels / count), Int32((rank + 1) * panels / count))
+  }
+}

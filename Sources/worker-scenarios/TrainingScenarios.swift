@@ -1,0 +1,111 @@
+import Arena
+import Checkpoints
+import Configuration
+import Failures
+import Foundation
+import Training
+import WorkerScenarios
+import Workers
+
+/// The trainer and its exchange among ranks, held against one worker alone.
+let trainingScenarios: [WorkerScenario] = [
+  WorkerScenario("tree-reduction") { workers, _ in try checkTreeReduction(workers) },
+  WorkerScenario("train") { workers, arguments in
+    try withBench(workers) { try checkTraining(workers, $0, overrides: arguments) }
+  },
+  WorkerScenario("train-stop") { workers, _ in try withBench(workers) { try checkStop(workers, $0) } },
+  WorkerScenario("train-torn-shard") { workers, _ in
+    try withBench(workers) { bench in
+      try workers.agreeing { if workers.rank == 0 { try bench.tearLastShard() } }
+      _ = try bench.train(workers, run: "run")
+    }
+  },
+  WorkerScenario("train-full-disk") { workers, _ in
+    try withBench(workers) { bench in
+      // A limit on the size of files stands for a full disk; the first worker meets it between two collectives, when it
+      // writes the metrics of the validation.
+      signal(SIGXFSZ, SIG_IGN)
+      var limits = rlimit(rlim_cur: 1500, rlim_max: 1500)
+      if workers.rank == 0 { setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limits) }
+      _ = try bench.train(workers, run: "run", ["training.validate_every=15", "training.checkpoint_every=0"])
+    }
+  },
+]
+
+/// The reduction against a naive recursion over the leaves, which are different ones on every shard and in every round.
+private func checkTreeReduction(_ workers: any WorkerGroup) throws {
+  let count = 4500
+  for shards in workers.count...9 {
+    let tree = ShardTree(count: shards)
+    func leaf(_ shard: Int, _ round: Int) -> [Float] {
+      var random = RandomStream(seed: UInt64(shard + 100 * round), stream: 3)
+      return (0..<count).map { _ in Float(random.nextUnit() * 2 - 1) }
+    }
+    func sum(_ node: ShardTree.Node, _ round: Int) -> [Float] {
+      guard node.level > 0 else { return leaf(node.index, round) }
+      let (left, right) = tree.children(of: node)
+      guard let right else { return sum(left, round) }
+      return zip(sum(left, round), sum(right, round)).map { $0 + $1 }
+    }
+    // The second worker of three or more gets nothing.
+    let ends = [0] + [700, 700, 3001].prefix(workers.count - 1) + [count]
+    let segments = zip(ends, ends.dropFirst()).map { $0..<$1 }
+    let nodes = tree.maximalSubtrees(covering: tree.shards(ofWorker: workers.rank, of: workers.count))
+    let buffers = try nodes.map { _ in try FloatBuffer(count: count) }
+    let reduction = try TreeReduction(workers, tree: tree, buffers: buffers, segments: segments)
+    for round in 0..<2 {
+      for (node, buffer) in zip(nodes, buffers) { _ = buffer.buffer.update(fromContentsOf: sum(node, round)) }
+      let sums = try reduction.reduce()
+      let expected = sum(tree.root, round)[segments[workers.rank]]
+      for (index, value) in expected.enumerated() where value.bitPattern != sums[index].bitPattern {
+        try expect(false, "\(shards) shards, round \(round): \(sums[index]) at \(index) instead of \(value)")
+      }
+      try workers.barrier()
+    }
+  }
+}
+
+/// A run of all workers, also in two parts and with another optimiser, ends as that of one worker alone.
+private func checkTraining(_ workers: any WorkerGroup, _ bench: TrainingBench, overrides: [String]) throws {
+  let together = try bench.train(workers, run: "together", overrides)
+  try expect(together.position == TrainingPosition(step: 34, epoch: 2, window: 0, tokens: 2010), "\(together.position)")
+  // From the middle of an epoch on: one that this group has written itself, with slots of all workers in it.
+  let middle = bench.checkpoint("together", step: 22)
+  let resumed = try bench.train(workers, run: "resumed", overrides, resume: middle)
+  try expect(resumed.weightDigest == together.weightDigest, "resumed: \(resumed.weightDigest)")
+  try workers.agreeing {
+    guard workers.rank == 0 else { return }
+    let single = try bench.train(SingleWorker(), run: "single", overrides)
+    let continued = try bench.train(SingleWorker(), run: "continued", overrides, resume: middle)
+    if overrides.contains("training.exchange=allreduce") {
+      // Sums in another order: the same run, but for the last bits.
+      let losses = [single, together].map { $0.validation?.natsPerToken ?? .nan }
+      try expect(abs(losses[0] - losses[1]) < 2e-3, "validation losses \(losses)")
+    } else {
+      try expect(single.weightDigest == together.weightDigest, "alone: \(single.weightDigest)")
+      try expect(continued.weightDigest == together.weightDigest, "continued alone: \(continued.weightDigest)")
+      try expect(single.validation == together.validation, "validation: \(String(describing: single.validation))")
+    }
+  }
+  // Every worker has the same weights, not only the first.
+  var digests = [UInt8](repeating: 0, count: 64 * workers.count)
+  let segments = (0..<workers.count).map { ($0 * 64)..<(($0 + 1) * 64) }
+  digests.replaceSubrange(segments[workers.rank], with: Array(together.weightDigest.utf8))
+  try digests.withUnsafeMutableBytes { try workers.allGather($0, segments: segments) }
+  try expect(Set(segments.map { digests[$0] }).count == 1, "the workers' weights differ")
+}
+
+/// A signal that reaches the last worker alone stops all after the same step, and the run goes on from there.
+private func checkStop(_ workers: any WorkerGroup, _ bench: TrainingBench) throws {
+  if workers.rank == 0 || workers is MPIWorkers { StopSignal.install() }
+  try workers.barrier()
+  if workers.rank == workers.count - 1 { raise(SIGUSR1) }
+  let stopped = try bench.train(workers, run: "run")
+  try expect(stopped.wasStopped && stopped.position.step == 1, "stopped at \(stopped.position)")
+  try workers.barrier()
+  StopSignal.clear()
+  try workers.barrier()
+  let ended = try bench.train(workers, run: "run", resume: "latest")
+  let whole = try bench.train(workers, run: "whole")
+  try expect(!ended.wasStopped && ended.weightDigest == whole.weightDigest, "went on to \(ended)")
+}

@@ -1,0 +1,89 @@
+import Arena
+import CKernels
+import Kernels
+import NumericSupport
+import Testing
+
+@Suite struct DropoutTests {
+  @Test(arguments: [1, 2, 5, 7, 8, 16, 33, 63, 64, 65, 650]) func agreesWithTheNaiveTwin(columns: Int) throws {
+    try withScratch { scratch in
+      let dropout = Dropout(probability: 0.35, seed: 0x1234_5678_9abc_def0)
+      let source = try scratch.uniform(6, columns, stride: columns + 1)
+      for (layer, step) in [(0, 0), (3, 17), (255, (5 << 32) + 1)] {
+        let (found, expected) = (try scratch.zeros(6, columns, stride: columns + 2), try scratch.zeros(6, columns))
+        dropout.apply(source, into: found, streams: 5..<8, layer: layer, step: step)
+        dropout.naive(source, into: expected, streams: 5..<8, layer: layer, step: step)
+        #expect(found.bits == expected.bits && found.gapsAreUntouched)
+        let inPlace = try scratch.copy(source)
+        dropout.apply(inPlace, into: inPlace, streams: 5..<8, layer: layer, step: step)
+        #expect(inPlace.bits == expected.bits)
+      }
+    }
+  }
+
+  @Test(arguments: [0.0, 0.1, 0.5, 0.9]) func keepsTheRightShareAndTheMean(probability: Double) throws {
+    try withScratch { scratch in
+      let ones = try scratch.zeros(200, 500)
+      for i in 0..<(200 * 500) { ones.pointer[i] = 1 }
+      Dropout(probability: probability, seed: 3).apply(ones, into: ones, streams: 0..<20, layer: 1, step: 2)
+      let kept = ones.values.filter { $0 != 0 }
+      // Six standard deviations of a binomial share of 100 000.
+      let spread = 6 * (probability * (1 - probability) / 1e5).squareRoot()
+      #expect(abs(Double(kept.count) / 1e5 - (1 - probability)) <= spread)
+      #expect(kept.allSatisfy { $0 == Float(1 / (1 - probability)) })
+    }
+  }
+
+  @Test func aStreamsMaskDoesNotDependOnTheDealing() throws {
+    try withScratch { scratch in
+      let (steps, streams, size) = (4, 13, 33)
+      let dropout = Dropout(probability: 0.5, seed: 3)
+      let ones = try scratch.uniform(steps * streams, size)
+      let whole = try scratch.zeros(steps * streams, size)
+      dropout.apply(ones, into: whole, streams: 0..<streams, layer: 2, step: 9)
+      for local in [0..<1, 3..<7, 5..<13] {
+        let (part, expected) = (
+          try scratch.zeros(steps * local.count, size), try scratch.zeros(steps * local.count, size)
+        )
+        for t in 0..<steps {
+          let (from, to) = (
+            (t * streams + local.lowerBound)..<(t * streams + local.upperBound),
+            (t * local.count)..<((t + 1) * local.count)
+          )
+          part.rows(to).update(from: ones.rows(from))
+          expected.rows(to).update(from: whole.rows(from))
+        }
+        dropout.apply(part, into: part, streams: local, layer: 2, step: 9)
+        #expect(part.bits == expected.bits)
+      }
+    }
+  }
+
+  @Test func everyPartOfTheKeyChangesTheMask() throws {
+    try withScratch { scratch in
+      func mask(seed: UInt64 = 1, stream: Int = 0, layer: Int = 0, step: Int = 0, row: Int = 0) throws -> [UInt32] {
+        let values = try scratch.zeros(row + 1, 64)
+        for i in 0..<(64 * (row + 1)) { values.pointer[i] = 1 }
+        Dropout(probability: 0.5, seed: seed)
+          .apply(values, into: values, streams: stream..<(stream + 1), layer: layer, step: step)
+        return values.rows(row..<(row + 1)).bits
+      }
+      let masks = [
+        try mask(), try mask(seed: 2), try mask(seed: 1 << 32), try mask(stream: 1), try mask(layer: 1),
+        try mask(step: 1), try mask(step: 1 << 32), try mask(row: 1),
+      ]
+      #expect(Set(masks).count == masks.count)
+    }
+  }
+
+  @Test func allBuildsDrawTheSameMask() throws {
+    let source = [Float](repeating: 1, count: 77)
+    let results = KernelBuild.all.map { build in
+      var key = ls_dropout_key(seed: 5, step: 6, stream: 7, layer: 1, time: 3)
+      var values = source
+      build.table.dropout(&values, source, 77, 1 << 31, 2, &key)
+      return values
+    }
+    #expect(Set(results).count == 1)
+  }
+}

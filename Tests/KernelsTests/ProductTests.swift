@@ -1,0 +1,94 @@
+import Arena
+import Kernels
+import NumericSupport
+import Testing
+
+@Suite struct ProductTests {
+  init() { computeOnThisThreadAlone() }
+
+  struct Sizes: CustomTestStringConvertible, Sendable {
+    let rows: Int
+    let inner: Int
+    let outer: Int
+    var testDescription: String { "[\(rows), \(inner)] x [\(inner), \(outer)]" }
+  }
+
+  static let sizes =
+    [1, 7, 8, 33].flatMap { rows in
+      [1, 7, 8, 33].flatMap { inner in [1, 7, 8, 33].map { Sizes(rows: rows, inner: inner, outer: $0) } }
+    } + [Sizes(rows: 20, inner: 650, outer: 2600), Sizes(rows: 3, inner: 2600, outer: 650)]
+
+  @Test(arguments: sizes, [false, true]) func agreesWithTheNaiveTwin(_ sizes: Sizes, transposed: Bool) throws {
+    try withScratch { scratch in
+      let (inner, outer) = (sizes.inner, sizes.outer)
+      let weights = try transposed ? scratch.uniform(outer, inner) : scratch.uniform(inner, outer)
+      let packed = try PackedMatrix(inner: inner, outer: outer)
+      try packed.pack(weights, transposed: transposed)
+      let product = try Product(packed)
+      let x = try scratch.uniform(sizes.rows, inner)
+      let y = try scratch.uniform(sizes.rows, outer)
+      for accumulating in [false, true] {
+        let expected = try scratch.copy(y)
+        Product.naive(x, weights, transposed: transposed, into: expected, accumulating: accumulating)
+        try product.multiply(x, into: y, accumulating: accumulating)
+        // Values up to 1: an error in the sixth decimal of each, and rounding grows as the root of their number.
+        let tolerance = 2e-6 * Float(inner).squareRoot()
+        #expect(zip(y.values, expected.values).allSatisfy { abs($0 - $1) < tolerance })
+      }
+    }
+  }
+
+  @Test func packingWeightsAsRowsOrAsColumnsGivesTheSameBits() throws {
+    try withScratch { scratch in
+      // A slice of a wider matrix, as the GRU packs its gates.
+      let rows = try scratch.uniform(40, 33, stride: 37)
+      let columns = try scratch.zeros(33, 40)
+      for i in 0..<40 { for j in 0..<33 { columns[j, i] = rows[i, j] } }
+      let x = try scratch.uniform(5, 33)
+      let results = try [(rows, true), (columns, false)].map { source, transposed in
+        let packed = try PackedMatrix(inner: 33, outer: 40)
+        try packed.pack(source, transposed: transposed)
+        let y = try scratch.zeros(5, 40)
+        try Product(packed).multiply(x, into: y)
+        return y.bits
+      }
+      #expect(results[0] == results[1])
+    }
+  }
+
+  @Test func packingAgainReplacesTheWeights() throws {
+    try withScratch { scratch in
+      let packed = try PackedMatrix(inner: 8, outer: 8)
+      let product = try Product(packed)
+      let x = try scratch.uniform(4, 8)
+      let (y, expected) = (try scratch.zeros(4, 8), try scratch.zeros(4, 8))
+      for (transposed, stride) in [(true, 8), (true, 8), (false, 8), (true, 11)] {
+        let weights = try scratch.uniform(8, 8, stride: stride)
+        try packed.pack(weights, transposed: transposed)
+        try product.multiply(x, into: y)
+        Product.naive(x, weights, transposed: transposed, into: expected)
+        #expect(largestError(y.values, expected.values) < 2e-6)
+      }
+    }
+  }
+
+  @Test func noRowsAreNoWork() throws {
+    try withScratch { scratch in
+      let packed = try PackedMatrix(inner: 3, outer: 4)
+      try packed.pack(scratch.uniform(3, 4), transposed: false)
+      try Product(packed).multiply(scratch.zeros(0, 3), into: scratch.zeros(0, 4))
+    }
+  }
+
+  @Test func notANumberSpreadsOverItsRowAlone() throws {
+    try withScratch { scratch in
+      let packed = try PackedMatrix(inner: 33, outer: 7)
+      try packed.pack(scratch.uniform(33, 7), transposed: false)
+      let x = try scratch.uniform(8, 33)
+      x[5, 32] = .nan
+      let y = try scratch.zeros(8, 7)
+      try Product(packed).multiply(x, into: y)
+      for row in 0..<8 { #expect(y.rows(row..<(row + 1)).values.allSatisfy { $0.isNaN == (row == 5) }) }
+    }
+  }
+}

@@ -1,0 +1,61 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Training under mpirun and on threads of a process: the checks of `worker-scenarios` that train.
+@Suite(.serialized, .enabled(if: MPIRun.isAvailable, "mpirun is not installed"))
+struct TrainingRankTests {
+  @Test(
+    arguments: [
+      ["tree-reduction"], ["train"],
+      ["train", "model.cell=gru", "optimizer.name=sgd", "optimizer.momentum=0.9", "training.exchange=allreduce"],
+      ["train", "model.cell=elman", "model.embedding_size=64", "model.tie_weights=true", "optimizer.name=rmsprop"],
+      // All parameters in one block of the norm, which one worker owns.
+      ["train", "model.hidden_size=12", "model.embedding_size=8", "optimizer.name=adagrad"],
+      ["train-stop"],
+    ], [1, 2, 3, 4])
+  func ranksGiveWhatOneWorkerGives(_ scenario: [String], ranks: Int) throws {
+    let outcome = try MPIRun.run(ranks: ranks, "worker-scenarios", scenario, deadline: .seconds(60))
+    #expect(!outcome.timedOut)
+    #expect(outcome.standardError == "")
+    #expect(outcome.standardOutput == "ok \(scenario[0]) ranks=\(ranks)\n")
+    #expect(outcome.status == 0)
+  }
+
+  @Test(arguments: [1, 3])
+  func aSignalStopsThreadsAfterTheSameStep(threads: Int) throws {
+    let outcome = try ChildProcess.run(
+      "worker-scenarios", ["--workers", "\(threads)", "train-stop"], deadline: .seconds(60))
+    #expect(outcome.standardError == "")
+    #expect(outcome.standardOutput == "ok train-stop ranks=\(threads)\n")
+  }
+
+  @Test func aTornShardOfOneRankEndsTheJobWithOneMessage() throws {
+    let outcome = try MPIRun.run(ranks: 3, "worker-scenarios", ["train-torn-shard"], deadline: .seconds(30))
+    let errors = errorLines(outcome)
+    #expect(!outcome.timedOut && outcome.status == 65)
+    #expect(errors.count == 1)
+    #expect(errors.first?.hasPrefix("error: worker 2: ") == true && errors.first?.contains("train-00002.h5") == true)
+    #expect(outcome.wallTime < .seconds(15))
+  }
+
+  @Test(arguments: [1, 3])
+  func aFullDiskOfTheFirstRankEndsTheJobWithOneMessage(ranks: Int) throws {
+    // A job that is aborted leaves its files behind.
+    let directory = NSTemporaryDirectory() + "lockstep-full-disk-\(UUID().uuidString)"
+    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    let outcome = try MPIRun.run(
+      ranks: ranks, "worker-scenarios", ["train-full-disk"], environment: ["TMPDIR": directory], deadline: .seconds(30))
+    let errors = errorLines(outcome)
+    #expect(!outcome.timedOut && outcome.status == 73)
+    #expect(errors.count == 1)
+    #expect(errors.first?.contains("metrics.jsonl") == true && errors.first?.contains("File too large") == true)
+    #expect(outcome.wallTime < .seconds(15))
+  }
+
+  /// Our own lines, without what mpirun adds to them.
+  private func errorLines(_ outcome: ChildProcess.Outcome) -> [String] {
+    outcome.standardError.split(separator: "\n").map(String.init).filter { $0.hasPrefix("error: ") }
+  }
+}

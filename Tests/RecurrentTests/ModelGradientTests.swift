@@ -1,0 +1,84 @@
+import Arena
+import Kernels
+import NumericSupport
+import Recurrent
+import Testing
+
+/// Loss and gradients of the whole model against central differences of its twin in `Double`.
+@Suite struct ModelGradientTests {
+  struct Case: CustomTestStringConvertible, Sendable {
+    let cell: Cell
+    var layers = 2
+    var tied = false
+    var dropout = 0.0
+    var chunkRows: Int?
+
+    var testDescription: String {
+      "\(cell) layers=\(layers) tied=\(tied) dropout=\(dropout) chunk=\(chunkRows.map { "\($0)" } ?? "default")"
+    }
+  }
+
+  static let cases =
+    allCells.flatMap { [Case(cell: $0), Case(cell: $0, tied: true, dropout: 0.4, chunkRows: 2)] }
+    + [
+      Case(cell: .lstm, layers: 3, dropout: 0.5, chunkRows: 1), Case(cell: .gru(.before), layers: 1, tied: true),
+      Case(cell: .gru(.after), layers: 3, chunkRows: 3),
+    ]
+
+  @Test(arguments: cases) func everyParameterAgreesWithCentralDifferences(_ test: Case) throws {
+    let (vocabulary, hidden, streams, shards, step) = (11, 7, 4, 3, 5)
+    let shape = ModelShape(
+      cell: test.cell, vocabularySize: vocabulary, embeddingSize: test.tied ? hidden : 5, hiddenSize: hidden,
+      layers: test.layers, tied: test.tied)
+    let weights = try randomWeights(shape)
+    let dropout = Dropout(probability: test.dropout, seed: 7)
+    let batch = LocalBatch(window: 5, streams: streams, shards: shards)
+    let model = try LanguageModel(
+      weights, batch: batch, dropout: dropout, training: true, chunkFloats: test.chunkRows.map { $0 * vocabulary })
+
+    // A full window first: the checked one starts from states that are not zero.
+    let first = GlobalWindow(steps: 5, streams: streams, vocabularySize: vocabulary, seed: 3)
+    var second = GlobalWindow(steps: 3, streams: streams, vocabularySize: vocabulary, seed: 4)
+    second.endStreams(from: 2)
+    try model.trainingPass(first.local(0..<streams), step: step - 1)
+    try model.trainingPass(second.local(0..<streams), step: step)
+
+    func masks(steps: Int, step: Int) throws -> [[Double]] {
+      guard dropout.isActive else { return [] }
+      return try (0...test.layers).map {
+        try mask(dropout, connection: $0, rows: steps * streams, shape: shape, streams: streams, step: step)
+      }
+    }
+    var twin = ReferenceModel(weights.parameters, shape: shape, streams: streams)
+    _ = twin.loss(inputs: first.inputs, targets: first.targets, masks: try masks(steps: 5, step: step - 1))
+    let secondMasks = try masks(steps: 3, step: step)
+    func loss(_ twin: ReferenceModel) -> Double {
+      var moving = twin
+      return moving.loss(inputs: second.inputs, targets: second.targets, masks: secondMasks)
+    }
+
+    let expectedLoss = loss(twin)
+    #expect(abs(model.shardLosses.reduce(0, +) - expectedLoss) < 1e-6 * expectedLoss)
+    for parameter in shape.layout.parameters {
+      let name = parameter.name
+      var found = Array(model.gradients[0].store.floats(name))
+      if name == "encoder.weight", let embedding = model.gradients[0].tiedEmbedding {
+        for i in found.indices { found[i] += embedding.buffer[i] }
+      }
+      let expected = found.indices.map { centralDifference(&twin, \.parameters[name]![$0], of: loss) }
+      #expect(largestError(found, expected) < 1e-5, "\(name)")
+    }
+  }
+
+  /// What dropout multiplies the values of a connection by, in the order of a window's rows.
+  private func mask(
+    _ dropout: Dropout, connection: Int, rows: Int, shape: ModelShape, streams: Int, step: Int
+  ) throws -> [Double] {
+    try withScratch { scratch in
+      let ones = try scratch.zeros(rows, connection == 0 ? shape.embeddingSize : shape.hiddenSize)
+      for i in 0..<(ones.rows * ones.columns) { ones.pointer[i] = 1 }
+      dropout.naive(ones, into: ones, streams: 0..<streams, layer: connection, step: step)
+      return ones.values.map { Double($0) }
+    }
+  }
+}

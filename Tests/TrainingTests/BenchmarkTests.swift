@@ -1,0 +1,47 @@
+import Configuration
+import Foundation
+import Recurrent
+import Testing
+import Training
+
+@Suite struct BenchmarkTests {
+  private func size(_ exchange: TrainingConfiguration.Exchange) -> Benchmark.Size {
+    let shape = ModelShape(cell: .lstm, vocabularySize: 200, embeddingSize: 64, hiddenSize: 64, layers: 2)
+    var size = Benchmark.Size(shape: shape, streams: 8, window: 10, gradientShards: 4)
+    size.exchange = exchange
+    return size
+  }
+
+  @Test(arguments: [1, 2], [TrainingConfiguration.Exchange.tree, .allreduce])
+  func theReportIsSane(workers: Int, exchange: TrainingConfiguration.Exchange) throws {
+    let size = size(exchange)
+    let reports = try onWorkers(workers) { try Benchmark(size, steps: 5, warmup: 1).run($0) }
+    for report in reports {
+      #expect(report.gflops > 0 && report.ceilingGflops > 0)
+      #expect((0...1.5).contains(report.ceilingShare) && report.ceilingShare > 0)
+      #expect(report.millisecondsPerStepMinimum > 0)
+      #expect(report.millisecondsPerStepMinimum <= report.millisecondsPerStep)
+      #expect(report.millisecondsPerStep <= report.millisecondsPerStepMaximum)
+      #expect(abs(report.tokensPerSecond * report.millisecondsPerStep / 1e3 - 80) < 1e-6)
+      #expect(report.phases.values.allSatisfy { $0 > 0 && $0 <= report.millisecondsPerStepMaximum })
+      #expect(report.peakMemoryBytes > 1 << 20)
+      #expect(report.steps == 5 && report.workers == workers)
+      #expect(report.parameters == 12_800 + 4 * (4 * 64 * 64) + 4 * 256 + 12_800 + 200)
+    }
+  }
+
+  @Test func theKeysAreThoseOfTheManual() throws {
+    let size = size(.tree)
+    let report = try #require(try onWorkers(1) { try Benchmark(size, steps: 2, warmup: 0).run($0) }.first)
+    let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    let object = try #require(JSONSerialization.jsonObject(with: encoder.encode(report)) as? [String: Any])
+    for key in [
+      "milliseconds_per_step", "tokens_per_second", "gflops", "ceiling_gflops", "ceiling_share", "peak_memory_bytes",
+    ] {
+      #expect(object[key] is NSNumber, "\(key)")
+    }
+    let phases = try #require(object["phases"] as? [String: Double])
+    #expect(Set(phases.keys) == ["forward_backward", "exchange_update"])
+  }
+}

@@ -1,0 +1,95 @@
+import Arena
+import Corpus
+import Recurrent
+import Testing
+import Training
+
+@Suite struct GeneratorTests {
+  private func makeWeights(vocabularySize: Int, seed: UInt64 = 1, range: Double = 0.8) throws -> ModelWeights {
+    let shape = ModelShape(
+      cell: .lstm, vocabularySize: vocabularySize, embeddingSize: 10, hiddenSize: 10, layers: 1)
+    let weights = try ModelWeights(shape, training: false)
+    Initialization.uniform(range: range).fill(weights.parameters, shape: shape, seed: seed)
+    try weights.pack()
+    return weights
+  }
+
+  private func text(
+    _ weights: ModelWeights, _ vocabulary: Vocabulary, prompt: String = "", length: Int, sampler: Sampler
+  ) throws -> String {
+    let generator = try Generator(weights, vocabulary: vocabulary, sampler: sampler)
+    var bytes: [UInt8] = []
+    try generator.generate(prompt: vocabulary.encode(prompt), length: length) { bytes += $0 }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  private let letters = ["\n", "a", "b", "c", "d", "é", "漢"]
+
+  @Test func theSameSeedWritesTheSameText() throws {
+    let vocabulary = try Vocabulary(tokenizer: .char, tokens: letters)
+    let weights = try makeWeights(vocabularySize: 7)
+    let first = try text(weights, vocabulary, prompt: "ab", length: 60, sampler: Sampler(seed: 3))
+    #expect(first.unicodeScalars.count == 60)
+    #expect(try text(weights, vocabulary, prompt: "ab", length: 60, sampler: Sampler(seed: 3)) == first)
+    #expect(try text(weights, vocabulary, prompt: "ab", length: 60, sampler: Sampler(seed: 4)) != first)
+  }
+
+  @Test func greedyTextFollowsTheModel() throws {
+    let vocabulary = try Vocabulary(tokenizer: .char, tokens: letters)
+    let weights = try makeWeights(vocabularySize: 7)
+    let model = try LanguageModel(weights, batch: LocalBatch(window: 1, streams: 1, shards: 1), training: false)
+    let window = Window(steps: 1, streams: 1)
+    // The whole prompt counts, and so does what was written since.
+    var (input, written) = (try vocabulary.encode("abcd"), [Int32]())
+    for position in 0..<24 {
+      window.inputs[0] = input[position]
+      let logits = try model.lastLogits(window)
+      let next = Int32((0..<7).max { logits[0, $0] < logits[0, $1] } ?? 0)
+      if position >= 3 { written.append(next) }
+      if position >= 3 { input.append(next) }
+    }
+    let expected = vocabulary.decode(written)
+    #expect(try text(weights, vocabulary, prompt: "abcd", length: 21, sampler: Sampler(temperature: 0)) == expected)
+  }
+
+  @Test func anEmptyPromptStandsForALineFeed() throws {
+    let vocabulary = try Vocabulary(tokenizer: .char, tokens: letters)
+    let weights = try makeWeights(vocabularySize: 7)
+    let sampler = try Sampler(seed: 2)
+    #expect(
+      try text(weights, vocabulary, length: 30, sampler: sampler)
+        == text(weights, vocabulary, prompt: "\n", length: 30, sampler: sampler))
+  }
+
+  @Test func wordsAreSetApart() throws {
+    let vocabulary = try Vocabulary(tokenizer: .word, tokens: ["<unk>", "<eos>", "one", "two", "three"])
+    let weights = try makeWeights(vocabularySize: 5)
+    let generated = try text(weights, vocabulary, length: 200, sampler: Sampler(temperature: 1.5))
+    #expect(generated.contains("\n") && generated.contains(" "))
+    #expect(!generated.contains("  ") && !generated.contains("\n ") && !generated.contains(" \n"))
+    #expect(!generated.hasPrefix(" "))
+    let words = generated.split { $0 == " " || $0 == "\n" }
+    #expect(Set(words).isSubset(of: ["<unk>", "one", "two", "three"]))
+    #expect(words.count + generated.count(where: { $0 == "\n" }) == 200)
+    // After a word of the prompt a space comes first, after a line end none.
+    let after = try text(weights, vocabulary, prompt: "one", length: 1, sampler: Sampler(temperature: 0))
+    #expect(after.hasPrefix(" ") || after == "\n")
+    let line = try text(weights, vocabulary, prompt: "one\n", length: 1, sampler: Sampler(temperature: 0))
+    #expect(!line.hasPrefix(" "))
+  }
+
+  @Test func whatIsEmittedMayStopIt() throws {
+    struct Enough: Error {}
+    let vocabulary = try Vocabulary(tokenizer: .char, tokens: letters)
+    let generator = try Generator(
+      makeWeights(vocabularySize: 7), vocabulary: vocabulary, sampler: Sampler())
+    var count = 0
+    #expect(throws: Enough.self) {
+      try generator.generate(prompt: [1], length: 100) { _ in
+        count += 1
+        if count == 5 { throw Enough() }
+      }
+    }
+    #expect(count == 5)
+  }
+}

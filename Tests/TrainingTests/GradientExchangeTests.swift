@@ -1,0 +1,163 @@
+import Arena
+import Configuration
+import Corpus
+import Failures
+import Kernels
+import Optimizers
+import Recurrent
+import Testing
+import Training
+import Workers
+
+@Suite struct GradientExchangeTests {
+  /// What a worker knows after some steps.
+  private struct Outcome: Equatable {
+    var weights: [Float]
+    var outcomes: [StepOutcome]
+    var slotFloats: Int
+
+    static func == (left: Outcome, right: Outcome) -> Bool {
+      left.weights.map(\.bitPattern) == right.weights.map(\.bitPattern) && left.outcomes == right.outcomes
+    }
+  }
+
+  /// Five blocks of parameters, so that up to four workers all own some.
+  private static func shape(tied: Bool) -> ModelShape {
+    ModelShape(cell: .lstm, vocabularySize: 150, embeddingSize: 64, hiddenSize: 64, layers: 2, tied: tied)
+  }
+
+  private static func run(
+    _ group: any WorkerGroup, tied: Bool, method: TrainingConfiguration.Exchange = .tree, shards: Int = 7,
+    optimizer: OptimizerKind = .sgd(momentum: 0.9), clipNorm: Double = 0.05, steps: Int = 4
+  ) throws -> Outcome {
+    let (model, exchange, window, streams) = try setUp(group, tied: tied, method: method, shards: shards, optimizer)
+    var outcomes: [StepOutcome] = []
+    for step in 0..<steps {
+      window.steps = streams.steps(inWindow: step)
+      try streams.read(window: step, inputs: window.inputs, targets: window.targets)
+      try model.trainingPass(window, step: step)
+      outcomes.append(
+        try exchange.step(
+          scale: 1 / Double(streams.tokens(inWindow: step)), clipNorm: clipNorm, learningRate: 0.5, check: { _ in }))
+    }
+    // Another worker must not change shared weights before this one has read them.
+    try group.barrier()
+    return Outcome(
+      weights: Array(model.weights.parameters.values.buffer), outcomes: outcomes,
+      slotFloats: exchange.optimizer.slots.reduce(0) { $0 + $1.count })
+  }
+
+  private static func setUp(
+    _ group: any WorkerGroup, tied: Bool, method: TrainingConfiguration.Exchange, shards: Int,
+    _ optimizer: OptimizerKind
+  ) throws -> (LanguageModel, GradientExchange, Window, TokenStreams) {
+    computeOnThisThreadAlone()
+    let shape = shape(tied: tied)
+    let (weights, isShared) = try ModelWeights.shared(by: group) {
+      let weights = try ModelWeights(shape, training: true)
+      Initialization.uniform(range: 0.2).fill(weights.parameters, shape: shape, seed: 5)
+      return weights
+    }
+    let batch = LocalBatch(window: 6, streams: 9, shards: shards, rank: group.rank, workers: group.count)
+    var random = RandomStream(seed: 8, stream: 8)
+    // Each window has a few tokens of its own, so that embedding rows come and go from step to step.
+    let tokens = (0..<9 * 24 + 1).map { position in
+      let window = position % 24 / 6
+      return Int32(window * 35 + Int(random.nextUnit() * 35))
+    }
+    let streams = try TokenStreams(source: InMemoryTokens(tokens), streams: 9, local: batch.streams, window: 6)
+    let model = try LanguageModel(weights, batch: batch, training: true)
+    let exchange = try GradientExchange(
+      group, model: model, optimizer: optimizer, weightDecay: 0, method: method, sharesWeights: isShared)
+    return (model, exchange, Window(steps: 6, streams: batch.streams.count), streams)
+  }
+
+  @Test(arguments: [false, true], [4, 7])
+  func anyNumberOfWorkersGivesTheSameBits(tied: Bool, shards: Int) throws {
+    let single = try #require(try onWorkers(1) { try Self.run($0, tied: tied, shards: shards) }.first)
+    // The clip must be at work for the comparison to cover it.
+    #expect(single.outcomes.allSatisfy { $0.gradientNorm > 0.05 && $0.lossSum > 0 })
+    for workers in 2...4 {
+      for outcome in try onWorkers(workers, { try Self.run($0, tied: tied, shards: shards) }) {
+        #expect(outcome == single, "\(workers) workers")
+      }
+    }
+  }
+
+  @Test func shardsMatterToTheLastBits() throws {
+    // Else the test above would hold for sums in any order.
+    let (few, many) = try (
+      onWorkers(1) { try Self.run($0, tied: false, shards: 4) },
+      onWorkers(1) { try Self.run($0, tied: false, shards: 7) }
+    )
+    #expect(few != many)
+  }
+
+  @Test(arguments: [false, true], 1...4)
+  func allreduceGivesNearlyTheSameWeights(tied: Bool, workers: Int) throws {
+    let tree = try #require(try onWorkers(1) { try Self.run($0, tied: tied, clipNorm: 0) }.first)
+    let start = try #require(try onWorkers(1) { try Self.run($0, tied: tied, steps: 0) }.first)
+    let moved = zip(tree.weights, start.weights).map { abs($0 - $1) }.max() ?? 0
+    for outcome in try onWorkers(workers, { try Self.run($0, tied: tied, method: .allreduce, clipNorm: 0) }) {
+      let difference = zip(tree.weights, outcome.weights).map { abs($0 - $1) }.max() ?? .infinity
+      #expect(difference < 1e-5 * moved + 1e-6, "moved by \(moved)")
+      for (mine, theirs) in zip(outcome.outcomes, tree.outcomes) {
+        #expect(abs(mine.gradientNorm / theirs.gradientNorm - 1) < 1e-4)
+        #expect(abs(mine.lossSum / theirs.lossSum - 1) < 1e-5)
+      }
+    }
+  }
+
+  @Test(arguments: 1...4)
+  func slotsAreSharedOut(workers: Int) throws {
+    let count = Self.shape(tied: false).layout.count
+    let outcomes = try onWorkers(workers) {
+      try Self.run($0, tied: false, optimizer: .adam(beta1: 0.9, beta2: 0.999, epsilon: 1e-8), steps: 0)
+    }
+    #expect(outcomes.reduce(0) { $0 + $1.slotFloats } == 2 * count)
+    // About the same for each: within a block of the norm.
+    for outcome in outcomes { #expect(abs(outcome.slotFloats - 2 * count / workers) <= 2 * GradientNorm.block) }
+  }
+
+  @Test(arguments: [TrainingConfiguration.Exchange.tree, .allreduce])
+  func aFailingWorkerEndsTheStepOfAll(method: TrainingConfiguration.Exchange) throws {
+    let errors = try onWorkers(3) { group -> WorkerFailure? in
+      let (model, exchange, window, streams) = try Self.setUp(
+        group, tied: false, method: method, shards: 7, .sgd(momentum: 0))
+      try streams.read(window: 0, inputs: window.inputs, targets: window.targets)
+      try model.trainingPass(window, step: 0)
+      let before = Array(model.weights.parameters.values.buffer)
+      let mine = group.rank > 0 ? Failure(.badData, "file \(group.rank) is torn") : nil
+      defer { #expect(Array(model.weights.parameters.values.buffer) == before, "weights moved") }
+      do {
+        _ = try exchange.step(scale: 1, clipNorm: 0, learningRate: 1, failure: mine) { _ in
+          Issue.record("the outcome of a failed step was handed on")
+        }
+        return nil
+      } catch let failure as WorkerFailure {
+        try group.barrier()
+        return failure
+      }
+    }
+    let expected = WorkerFailure(
+      rank: 1, message: "file 1 is torn", exitStatus: .badData, failedEverywhere: false)
+    #expect(errors == [expected, expected, expected])
+  }
+
+  @Test func aRefusedOutcomeLeavesTheWeights() throws {
+    struct Refusal: Error {}
+    let moved = try onWorkers(2) { group in
+      let (model, exchange, window, streams) = try Self.setUp(
+        group, tied: false, method: .tree, shards: 7, .sgd(momentum: 0))
+      try streams.read(window: 0, inputs: window.inputs, targets: window.targets)
+      try model.trainingPass(window, step: 0)
+      let before = Array(model.weights.parameters.values.buffer)
+      #expect(throws: Refusal.self) {
+        try exchange.step(scale: 1, clipNorm: 0, learningRate: 1) { _ in throw Refusal() }
+      }
+      try group.barrier()
+      return Array(model.weights.parameters.values.buffer) != before
+    }
+    #expect(moved == [false, false])
+  }
+}

@@ -1,0 +1,118 @@
+import Arena
+import Configuration
+import Corpus
+import Failures
+import Foundation
+import Logging
+import Synchronization
+import Testing
+import Training
+import Workers
+
+/// A directory with a small character corpus, for the runs of one test; removed with its owner.
+final class Workbench: Sendable {
+  let path: String
+  /// Tokens of the train split: with 6 streams in windows of 10 steps the streams end raggedly, and not all at once.
+  static let trainTokens = 1006
+  static let validTokens = 307
+  static let testTokens = 203
+
+  init(alphabet: String = "abcdefghij .\n", shards: Int = 2) throws {
+    path = NSTemporaryDirectory() + "lockstep-training-\(UUID().uuidString)"
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+    try prepare("corpus", alphabet: alphabet, shards: shards)
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+
+  var corpus: String { file("corpus") }
+
+  func file(_ name: String) -> String { "\(path)/\(name)" }
+
+  func prepare(
+    _ name: String, alphabet: String, trainTokens: Int = trainTokens, tokenizer: Tokenizer = .char, shards: Int = 1
+  ) throws {
+    var texts: [String] = []
+    for (index, count) in [trainTokens, Self.validTokens, Self.testTokens].enumerated() {
+      let text = file("\(name)-\(index).txt")
+      try randomText(count, alphabet, seed: UInt64(index)).write(toFile: text, atomically: true, encoding: .utf8)
+      texts.append(text)
+    }
+    let recipe = try CorpusRecipe(
+      texts: [texts[0]], splitting: .files(valid: [texts[1]], test: [texts[2]]), tokenizer: tokenizer, shards: shards,
+      output: file(name))
+    _ = try CorpusBuilder(recipe).run()
+  }
+
+  /// A configuration over the corpus. The parameters fill four norm blocks, so that four workers own one each.
+  func configuration(run: String = "run", _ overrides: [String] = []) throws -> RunConfiguration {
+    let yaml = """
+      model: {cell: lstm, layers: 2, hidden_size: 64, embedding_size: 48, dropout: 0.3, initial_range: 0.2}
+      data: {corpus: \(corpus), streams: 6, window: 10}
+      optimizer: {name: adam, learning_rate: 0.005}
+      training: {epochs: 2, clip_norm: 1.0, gradient_shards: 5, log_every: 4}
+      run: {directory: \(file(run)), keep: 100}
+      """
+    return try RunConfiguration(yaml: yaml, source: "test.yaml", overrides: overrides)
+  }
+}
+
+/// Windows of one epoch of the workbench's train split.
+let windowsPerEpoch = 17
+
+/// Text that has something to learn: each character depends on the one before. Every character of the alphabet occurs.
+func randomText(_ count: Int, _ alphabet: String, seed: UInt64) -> String {
+  let characters = Array(alphabet)
+  var random = RandomStream(seed: seed, stream: 7)
+  var index = 0
+  return String(
+    (0..<count).map { position in
+      if position < characters.count { return characters[position] }
+      index = (index * 5 + 3 + Int(random.nextUnit() * 3)) % characters.count
+      return characters[index]
+    })
+}
+
+let silentLogger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+/// Runs `body` on `count` workers, threads if there are several, and returns what each of them returned, by rank.
+func onWorkers<Result: Sendable>(
+  _ count: Int, _ body: @escaping @Sendable (any WorkerGroup) throws -> Result
+) throws -> [Result] {
+  let results = Mutex<[Int: Result]>([:])
+  try WorkerLaunch.run(threads: count) { group in
+    let result = try body(group)
+    results.withLock { $0[group.rank] = result }
+  }
+  return results.withLock { results in (0..<count).compactMap { results[$0] } }
+}
+
+/// Trains on `workers` threads; what each of them returned.
+@discardableResult
+func train(
+  _ configuration: RunConfiguration, workers: Int = 1, resume: String? = nil
+) throws -> [Trainer.Summary] {
+  try onWorkers(workers) { group in
+    try Trainer(group, configuration: configuration, resume: resume, logger: silentLogger).run()
+  }
+}
+
+/// Expects that `body` fails with a status and a message that holds each part.
+func expectFailure(
+  _ status: Failures.ExitStatus, _ parts: String..., location: SourceLocation = #_sourceLocation,
+  body: () throws -> some Any
+) {
+  do {
+    _ = try body()
+    Issue.record("no error was thrown", sourceLocation: location)
+  } catch {
+    #expect(ExitStatus(error) == status, "\(error)", sourceLocation: location)
+    for part in parts { #expect("\(error)".contains(part), "\(error)", sourceLocation: location) }
+  }
+}
+
+/// Floats in ±1 from a seed.
+func randomFloats(_ count: Int, seed: UInt64) -> [Float] {
+  var random = RandomStream(seed: seed, stream: 3)
+  return (0..<count).map { _ in Float(random.nextUnit() * 2 - 1) }
+}
