@@ -15,10 +15,8 @@ package final class InitialParameters: Sendable {
     self.path = path
     if try CheckpointSeal.isPresent(in: path) {
       try CheckpointSeal(of: path).verifyDigest(of: path)
-    } else {
-      try Self.checkSignature(of: path)
     }
-    file = try H5File.open(path)
+    file = try Self.open(path)
     group = try file.contains("parameters") ? file.openGroup("parameters") : file
     parameters = try TensorInfo.list(in: group)
     guard !parameters.isEmpty else {
@@ -39,9 +37,13 @@ package final class InitialParameters: Sendable {
     try group.readTensor(name, shape: shape, into: values)
   }
 
-  /// The library would say "file signature not found", which helps nobody who has mixed up two paths.
-  private static func checkSignature(of path: String) throws {
-    guard try PosixFile(path).read(H5File.signature.count, at: 0) == H5File.signature else {
+  private static func open(_ path: String) throws -> H5File {
+    do {
+      return try H5File.open(path)
+    } catch let error as H5Error {
+      // The library's "file signature not found" helps nobody who has mixed up two paths.
+      let beginning = try PosixFile(path).read(H5File.signature.count, at: 0)
+      guard beginning != H5File.signature else { throw error }
       throw Failure(
         .badData, "is not an HDF5 file", at: path,
         remedy: "give a checkpoint, or a file with one dataset a parameter, such as h5py writes")
