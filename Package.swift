@@ -82,6 +82,10 @@ let package = Package(
     tests("ParallelTests", ["TestSupport", "worker-scenarios"]),
     tests("ConfigurationTests", ["Configuration", "Failures"]),
     tests("CorpusTests", ["Corpus", "HDF5", "Failures"]),
+    .testTarget(
+      name: "EndToEndTests",
+      dependencies: ["TestSupport", "lockstep", "Recurrent", "Checkpoints", "Corpus", "Arena"],
+      exclude: ["Golden", "torch_logits.py"], swiftSettings: swiftSettings),
     tests(
       "TrainingTests",
       [

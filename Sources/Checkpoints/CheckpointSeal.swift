@@ -1,6 +1,7 @@
 import Crypto
 import Failures
 import Foundation
+import HDF5
 
 /// The first 512 bytes of a checkpoint, HDF5's user block: what the file is, and the SHA-256 of all that follows.
 ///
@@ -91,7 +92,7 @@ extension CheckpointSeal {
   }
 
   /// Whether the file begins as a checkpoint does; says nothing about its health.
-  static func isPresent(in path: String) throws -> Bool {
+  package static func isPresent(in path: String) throws -> Bool {
     let magic = Array("\(formatName)\n".utf8)
     return try PosixFile(path).read(magic.count, at: 0) == magic
   }
@@ -123,7 +124,7 @@ extension CheckpointSeal {
 
   /// Why a file that does not begin as a checkpoint is refused.
   private static func foreign(_ file: borrowing PosixFile, block: [UInt8]) throws -> Failure {
-    let signature: [UInt8] = [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
+    let signature = H5File.signature
     if block.starts(with: signature) {
       return Failure(
         .badData, "is an HDF5 file, but not a Lockstep checkpoint", at: file.path,

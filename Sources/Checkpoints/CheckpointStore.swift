@@ -117,9 +117,10 @@ extension CheckpointStore {
   private static func folder(of directory: String) -> String { "\(directory)/checkpoints" }
 
   private static func reason(_ error: any Error) -> String {
-    let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
-    guard let underlying, underlying.domain == NSPOSIXErrorDomain else { return "\(error)" }
-    return String(cString: strerror(Int32(underlying.code)))
+    // As an error, not as an NSError: on Linux the underlying error is a Swift value.
+    let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? any Error
+    guard let code = (underlying as? POSIXError)?.code else { return error.localizedDescription }
+    return String(cString: strerror(code.rawValue))
   }
 
   private static func names(in folder: String) -> [String] {

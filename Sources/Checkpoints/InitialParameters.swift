@@ -16,7 +16,7 @@ package final class InitialParameters: Sendable {
     if try CheckpointSeal.isPresent(in: path) {
       try CheckpointSeal(of: path).verifyDigest(of: path)
     }
-    file = try H5File.open(path)
+    file = try Self.open(path)
     group = try file.contains("parameters") ? file.openGroup("parameters") : file
     parameters = try TensorInfo.list(in: group)
     guard !parameters.isEmpty else {
@@ -35,5 +35,18 @@ package final class InitialParameters: Sendable {
         remedy: "the file has \(parameters.map(\.name).joined(separator: ", "))")
     }
     try group.readTensor(name, shape: shape, into: values)
+  }
+
+  private static func open(_ path: String) throws -> H5File {
+    do {
+      return try H5File.open(path)
+    } catch let error as H5Error {
+      // The library's "file signature not found" helps nobody who has mixed up two paths.
+      let beginning = try PosixFile(path).read(H5File.signature.count, at: 0)
+      guard beginning != H5File.signature else { throw error }
+      throw Failure(
+        .badData, "is not an HDF5 file", at: path,
+        remedy: "give a checkpoint, or a file with one dataset a parameter, such as h5py writes")
+    }
   }
 }

@@ -6,9 +6,7 @@ extension RunConfiguration {
     var text = ""
     for section in Self.sections {
       text += "\(section):\n"
-      for key in Self.keys where key.section == section && key.applies(to: self) {
-        if let value = key.load(self) { text += "  \(key.name): \(value.yaml)\n" }
-      }
+      for (name, value) in settings(inSection: section) { text += "  \(name): \(value.yaml)\n" }
     }
     return text
   }

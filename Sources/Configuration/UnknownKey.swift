@@ -31,7 +31,7 @@ struct UnknownKey {
     if otherDistance <= tolerance, let key = RunConfiguration.keys.first(where: { $0.name == other }) {
       return "did you mean '\(key.path)'?"
     }
-    return "the nearest known key is '\(sibling)'; 'lockstep help config' lists all"
+    return "the nearest known key is '\(sibling)'; 'lockstep config' lists all"
   }
 
   /// The sections that do have a key of this name, quoted.

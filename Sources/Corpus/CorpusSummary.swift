@@ -46,7 +46,7 @@ package struct CorpusSummary: Codable, Sendable, Equatable {
   package init(directory: String) throws {
     let reader = try CorpusReader(directory: directory)
     let manifest = reader.manifest
-    kind = CorpusManifest.format
+    kind = "corpus"
     formatVersion = CorpusManifest.formatVersion
     creator = manifest.creator
     created = manifest.created

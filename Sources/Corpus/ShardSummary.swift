@@ -31,7 +31,7 @@ package struct ShardSummary: Codable, Sendable, Equatable {
     let file = try H5File.open(path)
     try CorpusManifest.checkFormat(of: file, at: path, CorpusManifest.shardFormat)
     let dataset = try file.openDataset("tokens")
-    kind = CorpusManifest.shardFormat
+    kind = "shard"
     formatVersion = CorpusManifest.formatVersion
     split = try file.attribute("split")
     shard = try file.attribute("shard", as: Int.self)

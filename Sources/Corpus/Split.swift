@@ -1,4 +1,5 @@
 import Failures
+import Foundation
 
 /// The three parts of a corpus, in the order in which their tokens follow one another in the text.
 package enum Split: String, Sendable, CaseIterable, Codable {
@@ -34,7 +35,8 @@ package struct SplitFractions: Sendable, Equatable {
     }
     let sum = fractions.reduce(0, +)
     guard abs(sum - 1) < 1e-6 else {
-      throw Failure(.usage, "the fractions of '\(text)' add up to \(sum), not to 1", at: "--split", remedy: remedy)
+      let total = String(format: "%.6g", sum)
+      throw Failure(.usage, "the fractions of '\(text)' add up to \(total), not to 1", at: "--split", remedy: remedy)
     }
     self.init(train: fractions[0], valid: fractions[1], test: fractions[2])
   }

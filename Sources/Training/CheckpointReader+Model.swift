@@ -8,11 +8,7 @@ import Recurrent
 extension CheckpointReader {
   /// The configuration that the run had. Throws ``Failure`` (bad data) where this program can't read it.
   package func savedConfiguration() throws -> RunConfiguration {
-    do {
-      return try RunConfiguration(yaml: header.configuration, source: "\(path):/config")
-    } catch {
-      throw Failure(.badData, error.what, at: error.place, cause: error.cause, remedy: error.remedy)
-    }
+    try RunConfiguration(checkpoint: header, at: path)
   }
 
   /// The vocabulary that the model's token ids belong to.

@@ -88,9 +88,8 @@ struct BenchmarkCommand: ParsableCommand {
     print("  ceiling    \(fixed(report.ceilingGflops, 1)) GFLOP/s, of which \(fixed(report.ceilingShare * 100, 1)) %")
     print("  memory     \(readable(bytes: report.peakMemoryBytes)) at most")
     for (phase, milliseconds) in report.phases.sorted(by: { $0.key < $1.key }) {
-      print(
-        "  \(phase.replacing("_", with: " ").padding(toLength: 22, withPad: " ", startingAt: 0)) \(fixed(milliseconds, 2)) ms"
-      )
+      let name = phase.replacing("_", with: " ").padding(toLength: 22, withPad: " ", startingAt: 0)
+      print("  \(name) \(fixed(milliseconds, 2)) ms")
     }
   }
 }

@@ -1,16 +1,17 @@
 import ArgumentParser
 import Checkpoints
-import Configuration
 import Corpus
 import Failures
 import Foundation
-import HDF5
-import Training
 
 struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect",
-    abstract: "Show what a checkpoint, a corpus or a shard of one holds, and whether it is intact.")
+    abstract: "Show what a checkpoint, a corpus or a shard of one holds, and whether it is intact.",
+    discussion: """
+      The whole file is read and compared with its SHA-256; what is damaged ends the command with status 65. Also lists \
+      the tensors of an HDF5 file for model.initial_parameters.
+      """)
 
   @Argument(help: "Checkpoint, run directory (its latest), corpus directory, or a file of one.", completion: .file())
   var file: String
@@ -19,6 +20,82 @@ struct InspectCommand: ParsableCommand {
   var json = false
 
   func run() throws {
-    // a stub to be replaced
+    let report = try Self.report(on: file)
+    if json { try printJSON(report) } else { print(report.text) }
+    if let damage = report.damage { throw damage }
+  }
+
+  private static func report(on path: String) throws -> any InspectionReport {
+    var isDirectory: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
+      throw Failure(.badData, "there is no such file or directory", at: path)
+    }
+    guard isDirectory.boolValue else { return try report(onFile: path) }
+    if FileManager.default.fileExists(atPath: "\(path)/\(CorpusManifest.fileName)") {
+      return CorpusReport(summary: try CorpusSummary(directory: path), directory: path)
+    }
+    guard let latest = CheckpointStore.latest(in: path) else {
+      throw Failure(
+        .badData, "is neither a corpus nor a run directory with a checkpoint", at: path,
+        remedy: "name a file, or the directory that 'lockstep prepare' or 'lockstep train' has made")
+    }
+    return try CheckpointReport(path: latest)
+  }
+
+  private static func report(onFile path: String) throws -> any InspectionReport {
+    if try CheckpointSeal.isPresent(in: path) { return try CheckpointReport(path: path) }
+    let beginning = try firstBytes(of: path)
+    guard beginning == [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A] else {
+      // Nothing, or a first block that nothing was written to yet: the seal knows what to say of those.
+      if beginning.allSatisfy({ $0 == 0 }) { _ = try CheckpointSeal(of: path) }
+      throw Failure(.badData, "is neither a Lockstep file nor an HDF5 file of tensors", at: path)
+    }
+    switch try CorpusFile(path: path) {
+    case .manifest:
+      let directory = (path as NSString).deletingLastPathComponent
+      return CorpusReport(
+        summary: try CorpusSummary(directory: directory.isEmpty ? "." : directory),
+        directory: directory.isEmpty ? "." : directory)
+    case .shard: return ShardReport(summary: try ShardSummary(file: path), path: path)
+    case nil: return try TensorsReport(path: path)
+    }
+  }
+
+  /// The eight bytes that HDF5 files are known by, or as many as there are.
+  private static func firstBytes(of path: String) throws -> [UInt8] {
+    guard let file = FileHandle(forReadingAtPath: path) else {
+      throw Failure(.badData, "can't be opened", at: path, cause: String(cString: strerror(errno)))
+    }
+    return try [UInt8](file.read(upToCount: 8) ?? Data())
+  }
+}
+
+/// What the command found: as JSON, as text, and what is wrong with it.
+protocol InspectionReport: Encodable {
+  /// For people; without a line end.
+  var text: String { get }
+  /// Why the file can't be relied upon; nil if it can.
+  var damage: Failure? { get }
+}
+
+extension InspectionReport {
+  /// Lines of a heading and its facts, in two columns; what is longer than 100 characters goes on below.
+  func sheet(_ heading: String, _ facts: [(name: String, value: String?)]) -> [String] {
+    [heading]
+      + facts.flatMap { name, value in
+        wrapped(value ?? "", width: 85).enumerated().map { index, line in
+          "  \((index == 0 ? name : "").padding(toLength: 12, withPad: " ", startingAt: 0)) \(line)"
+        }
+      }
+  }
+
+  private func wrapped(_ text: String, width: Int) -> [String] {
+    text.split(separator: " ").reduce(into: []) { lines, word in
+      if let last = lines.last, last.count + 1 + word.count <= width {
+        lines[lines.count - 1] += " " + word
+      } else {
+        lines.append(String(word))
+      }
+    }
   }
 }

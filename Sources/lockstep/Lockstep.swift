@@ -28,24 +28,38 @@ struct Lockstep: ParsableCommand {
     ])
 
   static func main() {
-    let command: any ParsableCommand
     do {
-      command = try parseAsRoot()
-    } catch {
-      // Under mpirun every rank parses the same wrong words; one message is enough.
-      guard WorkerLaunch.isFirstProcess else { Foundation.exit(exitCode(for: error).rawValue) }
-      exit(withError: error)
-    }
-    do {
-      var command = command
+      try checkSubcommand()
+      var command = try parseAsRoot()
       try command.run()
     } catch let error as any ReportableError {
       Foundation.exit(WorkerLaunch.report(error).rawValue)
-    } catch let error as Foundation.CocoaError {
-      Foundation.exit(WorkerLaunch.report(error).rawValue)
     } catch {
-      guard WorkerLaunch.isFirstProcess else { Foundation.exit(exitCode(for: error).rawValue) }
-      exit(withError: error)
+      // The parser's own, help included, have a status of their own; anything else is a fault of ours.
+      guard exitCode(for: error) != .failure else { Foundation.exit(WorkerLaunch.report(error).rawValue) }
+      end(withParserMessage: error)
     }
+  }
+
+  /// The parser would call an unknown subcommand and all that follows it unexpected arguments.
+  private static func checkSubcommand() throws {
+    guard let word = CommandLine.arguments.dropFirst().first, !word.hasPrefix("-") else { return }
+    let names = configuration.subcommands.compactMap { $0.configuration.commandName }
+    guard !names.contains(word), word != "help" else { return }
+    throw Failure(
+      .usage, "unknown subcommand '\(word)'",
+      remedy: "the subcommands are \(names.joined(separator: ", ")); see 'lockstep --help'")
+  }
+
+  /// Ends with help that was asked for, or with what is wrong with the words of the command line.
+  private static func end(withParserMessage error: any Error) -> Never {
+    let status = exitCode(for: error)
+    // Under mpirun every rank parses the same words; one message is enough.
+    guard WorkerLaunch.isFirstProcess else { Foundation.exit(status.rawValue) }
+    guard !status.isSuccess else { exit(withError: error) }
+    // All messages of the command begin in the same way.
+    let message = fullMessage(for: error).replacing(#/^Error: /#, with: "error: ")
+    FileHandle.standardError.write(Data("\(message)\n".utf8))
+    Foundation.exit(status.rawValue)
   }
 }

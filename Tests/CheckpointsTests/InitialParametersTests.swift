@@ -54,7 +54,8 @@ import Testing
   @Test func otherFilesAreRefused() throws {
     #expect(throws: Failure.self) { try InitialParameters(path: path) }
     try Data("text".utf8).write(to: URL(fileURLWithPath: path))
-    #expect(throws: H5Error.self) { try InitialParameters(path: path) }
+    let foreign = try #require(throws: Failure.self) { try InitialParameters(path: path) }
+    #expect(foreign.description.hasPrefix("\(path): is not an HDF5 file; "))
     let file = try H5File.create(path, existing: .replace)
     try file.createDataset("note", "nothing but a text")
     try file.close()

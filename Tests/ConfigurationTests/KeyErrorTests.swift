@@ -16,7 +16,7 @@ import Testing
     #expect(
       complaint("training: {batch: 3}")
         == "c.yaml:1:12: unknown key 'batch' in section 'training'; the nearest known key is 'epochs'; "
-        + "'lockstep help config' lists all")
+        + "'lockstep config' lists all")
   }
 
   @Test func aKeyInTheWrongSectionIsSentHome() {

@@ -144,7 +144,7 @@ import Testing
     let reader = try scratch.prepare(
       [text], splitting: .files(valid: [text], test: [text]), tokenizer: .word, size: 4, shards: 2)
     let summary = try CorpusSummary(directory: reader.directory)
-    #expect(summary.kind == "lockstep corpus" && summary.formatVersion == 1 && summary.digestOK)
+    #expect(summary.kind == "corpus" && summary.formatVersion == 1 && summary.digestOK)
     #expect(summary.tokenizer == .word && summary.vocabularySize == 4)
     #expect(summary.splits.map(\.name) == ["train", "valid", "test"])
     #expect(summary.splits.map(\.tokens) == [12, 12, 12])
@@ -156,7 +156,7 @@ import Testing
     }
 
     let shard = try ShardSummary(file: "\(reader.directory)/valid-00001.h5")
-    #expect(shard.kind == "lockstep corpus shard" && shard.digestOK == true && shard.split == "valid")
+    #expect(shard.kind == "shard" && shard.digestOK == true && shard.split == "valid")
     #expect(shard.shard == 1 && shard.firstToken == 6 && shard.tokens == 6 && shard.elementType == "uint8")
     try FileManager.default.copyItem(atPath: "\(reader.directory)/valid-00001.h5", toPath: "\(scratch.path)/alone.h5")
     #expect(try ShardSummary(file: "\(scratch.path)/alone.h5").digestOK == nil)

@@ -1,0 +1,42 @@
+extension RunConfiguration {
+  /// The keys of a section that mean something here and have a value, in the order of the table.
+  package func settings(inSection section: String) -> [(name: String, value: ConfigurationValue)] {
+    Self.keys.compactMap { key in
+      guard key.section == section, key.applies(to: self), let value = key.load(self) else { return nil }
+      return (key.name, value)
+    }
+  }
+}
+
+/// One object a section, one member a key, with numbers and truth values as such: the structure of the YAML form.
+extension RunConfiguration: Encodable {
+  package func encode(to encoder: any Encoder) throws {
+    var sections = encoder.container(keyedBy: Name.self)
+    for section in Self.sections {
+      var members = sections.nestedContainer(keyedBy: Name.self, forKey: Name(stringValue: section))
+      for (name, value) in settings(inSection: section) {
+        try members.encode(value, forKey: Name(stringValue: name))
+      }
+    }
+  }
+
+  private struct Name: CodingKey {
+    let stringValue: String
+    var intValue: Int? { nil }
+
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
+  }
+}
+
+extension ConfigurationValue: Encodable {
+  package func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    switch self {
+    case .integer(let value): try container.encode(value)
+    case .number(let value): try container.encode(value)
+    case .flag(let value): try container.encode(value)
+    case .word(let text), .path(let text): try container.encode(text)
+    }
+  }
+}

@@ -1,0 +1,20 @@
+import HDF5
+
+/// The files that a corpus is made of, told apart by what they say of themselves, not by their names.
+package enum CorpusFile: Sendable {
+  case manifest
+  case shard
+
+  /// The kind of an HDF5 file; nil if it belongs to no corpus.
+  /// - Throws: `H5Error` (bad data) where it can't be opened.
+  package init?(path: String) throws {
+    let file = try H5File.open(path)
+    guard try file.hasAttribute("format") else { return nil }
+    let format: String = try file.attribute("format")
+    switch format {
+    case CorpusManifest.format: self = .manifest
+    case CorpusManifest.shardFormat: self = .shard
+    default: return nil
+    }
+  }
+}

@@ -1,0 +1,40 @@
+import Checkpoints
+import Failures
+import Training
+
+/// What `inspect` says of an HDF5 file of tensors, which `model.initial_parameters` may name.
+struct TensorsReport: InspectionReport {
+  private struct Tensor: Encodable {
+    let name: String
+    let shape: [Int]
+    let gateOrder: String?
+  }
+
+  private let kind = "tensors"
+  private let path: String
+  private let parameters: [Tensor]
+
+  private enum CodingKeys: CodingKey { case kind, path, parameters }
+
+  /// Such a file carries no digest to compare.
+  var damage: Failure? { nil }
+
+  /// - Throws: `ReportableError` (bad data) where the file is damaged or holds no tensor.
+  init(path: String) throws {
+    self.path = path
+    parameters = try InitialParameters(path: path).parameters.map {
+      Tensor(name: $0.name, shape: $0.shape, gateOrder: $0.gateOrder)
+    }
+  }
+
+  var text: String {
+    var table = TextTable(["name", "shape", "values"])
+    for tensor in parameters {
+      table.append([
+        tensor.name, tensor.shape.map(String.init).joined(separator: " × "), grouped(tensor.shape.reduce(1, *)),
+      ])
+    }
+    return (["\(path): HDF5 file of \(parameters.count) tensors, for model.initial_parameters"] + table.lines)
+      .joined(separator: "\n")
+  }
+}
