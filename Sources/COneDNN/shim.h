@@ -18,28 +18,30 @@ typedef const dnnl_memory_desc_t *ls_const_memory_desc;
 #include <stdlib.h>
 #endif
 
-// A descriptor of [rows x columns] floats with the given strides; to be freed with ls_desc_destroy.
+// A descriptor of [rows x columns] values with the given strides; to be freed with ls_desc_destroy.
 static inline dnnl_status_t ls_desc_plain(
-    ls_memory_desc *desc, int64_t rows, int64_t columns, int64_t row_stride, int64_t column_stride) {
+    ls_memory_desc *desc, int64_t rows, int64_t columns, int64_t row_stride, int64_t column_stride,
+    dnnl_data_type_t type) {
   dnnl_dims_t dims = {rows, columns}, strides = {row_stride, column_stride};
 #if DNNL_VERSION_MAJOR >= 3
-  return dnnl_memory_desc_create_with_strides(desc, 2, dims, dnnl_f32, strides);
+  return dnnl_memory_desc_create_with_strides(desc, 2, dims, type, strides);
 #else
   *desc = (ls_memory_desc)malloc(sizeof(dnnl_memory_desc_t));
   if (!*desc) return dnnl_out_of_memory;
-  return dnnl_memory_desc_init_by_strides(*desc, 2, dims, dnnl_f32, strides);
+  return dnnl_memory_desc_init_by_strides(*desc, 2, dims, type, strides);
 #endif
 }
 
 // A descriptor whose layout the library chooses.
-static inline dnnl_status_t ls_desc_any(ls_memory_desc *desc, int64_t rows, int64_t columns) {
+static inline dnnl_status_t ls_desc_any(
+    ls_memory_desc *desc, int64_t rows, int64_t columns, dnnl_data_type_t type) {
   dnnl_dims_t dims = {rows, columns};
 #if DNNL_VERSION_MAJOR >= 3
-  return dnnl_memory_desc_create_with_tag(desc, 2, dims, dnnl_f32, dnnl_format_tag_any);
+  return dnnl_memory_desc_create_with_tag(desc, 2, dims, type, dnnl_format_tag_any);
 #else
   *desc = (ls_memory_desc)malloc(sizeof(dnnl_memory_desc_t));
   if (!*desc) return dnnl_out_of_memory;
-  return dnnl_memory_desc_init_by_tag(*desc, 2, dims, dnnl_f32, dnnl_format_tag_any);
+  return dnnl_memory_desc_init_by_tag(*desc, 2, dims, type, dnnl_format_tag_any);
 #endif
 }
 
@@ -65,26 +67,29 @@ static inline dnnl_status_t ls_desc_of_weights(ls_memory_desc *desc, const_dnnl_
 #endif
 }
 
-// Whether weights [rows x columns] are laid out in panels: 64 columns wide, row after row in blocks of 16 rows, padded.
-// Then they can be packed without the library's reorder.
-static inline int ls_desc_is_panels(ls_const_memory_desc desc, int64_t rows) {
-  const int64_t panel = (rows + 15) / 16 * 16 * 64;
-#if DNNL_VERSION_MAJOR >= 3
+// Whether weights [rows x columns] are laid out in panels: 64 columns wide, row after row, padded to blocks of 16 rows,
+// or for bf16 of 16 pairs of rows. Then they can be packed without the library's reorder.
+static inline int ls_desc_is_panels(ls_const_memory_desc desc, int64_t rows, int pairs) {
+  const int64_t block = pairs ? 32 : 16;
+  const int64_t panel = (rows + block - 1) / block * block * 64;
   int blocks = 0;
-  dnnl_dims_t sizes, axes;
-  const dnnl_dims_t *strides = NULL;
-  if (dnnl_memory_desc_query(desc, dnnl_query_inner_nblks_s32, &blocks) != dnnl_success || blocks != 2) return 0;
+  dnnl_dims_t sizes, axes, strides;
+#if DNNL_VERSION_MAJOR >= 3
+  const dnnl_dims_t *known = NULL;
+  if (dnnl_memory_desc_query(desc, dnnl_query_inner_nblks_s32, &blocks) != dnnl_success) return 0;
   if (dnnl_memory_desc_query(desc, dnnl_query_inner_blks, &sizes) != dnnl_success) return 0;
   if (dnnl_memory_desc_query(desc, dnnl_query_inner_idxs, &axes) != dnnl_success) return 0;
-  if (dnnl_memory_desc_query(desc, dnnl_query_strides, &strides) != dnnl_success) return 0;
-  return sizes[0] == 16 && sizes[1] == 64 && axes[0] == 0 && axes[1] == 1 && (*strides)[0] == 1024 &&
-         (*strides)[1] == panel;
+  if (dnnl_memory_desc_query(desc, dnnl_query_strides, &known) != dnnl_success) return 0;
+  for (int i = 0; i < 2; i++) strides[i] = (*known)[i];
 #else
   const dnnl_blocking_desc_t *b = &desc->format_desc.blocking;
-  return desc->format_kind == dnnl_blocked && b->inner_nblks == 2 && b->inner_blks[0] == 16 &&
-         b->inner_blks[1] == 64 && b->inner_idxs[0] == 0 && b->inner_idxs[1] == 1 && b->strides[0] == 1024 &&
-         b->strides[1] == panel;
+  if (desc->format_kind != dnnl_blocked) return 0;
+  blocks = b->inner_nblks;
+  for (int i = 0; i < 3; i++) sizes[i] = b->inner_blks[i], axes[i] = b->inner_idxs[i], strides[i] = b->strides[i];
 #endif
+  if (blocks != (pairs ? 3 : 2) || (pairs && (sizes[2] != 2 || axes[2] != 0))) return 0;
+  return sizes[0] == 16 && sizes[1] == 64 && axes[0] == 0 && axes[1] == 1 && strides[0] == block * 64 &&
+         strides[1] == panel;
 }
 
 // destination = source weights, or destination += source weights.

@@ -59,11 +59,6 @@ extension RunConfiguration {
       what: { _ in "neither 'training.epochs' nor 'training.steps' is given" },
       remedy: "add one of them to section 'training'"),
     Rule(
-      key: "training.precision",
-      isBroken: { $0.training.precision == .bf16 },
-      what: { _ in "'training.precision' cannot be 'bf16' yet: this build computes in f32" },
-      remedy: "give f32, or remove the key"),
-    Rule(
       key: "schedule.warmup_steps",
       isBroken: { configuration in
         guard configuration.schedule.name == .cosine else { return false }

@@ -18,7 +18,7 @@ package struct TrainingConfiguration: Sendable, Equatable {
 
   package enum Precision: String, CaseIterable, Sendable {
     case f32
-    /// A known word that validation refuses: this build computes in f32.
+    /// Operands of matrix products rounded to bfloat16; sums, weights, gates and softmax stay in f32.
     case bf16
   }
 
@@ -76,7 +76,9 @@ package struct TrainingConfiguration: Sendable, Equatable {
       "training.exchange", \.training.exchange,
       "`tree`: the same bits on any number of workers; `allreduce`: the message library's own sum"
     ).freeOnResume(),
-    .word("training.precision", \.training.precision, "The arithmetic; `bf16` is reserved and refused for now"),
+    .word(
+      "training.precision", \.training.precision,
+      "What operands of matrix products are rounded to; `bf16` needs AVX512_BF16 and falls back to `f32` without it"),
     .integer("training.seed", \.training.seed, 0...Int.max, "Seed of initialization and dropout"),
     .integer(
       "training.validate_every", \.training.validateEvery, stepCounts,

@@ -23,13 +23,4 @@ package enum InstructionSet: Int32, CaseIterable, Sendable {
   package var table: ls_kernels? { ls_kernels_at(rawValue)?.pointee }
 
   package var name: String { table.map { String(cString: $0.name) } ?? "\(self)" }
-
-  /// Runs independent multiply-adds in registers and returns their number of floating-point operations: timed, it is
-  /// the ceiling that a kernel can be measured against.
-  ///
-  /// - Parameter iterations: a few hundred million operations want about a million.
-  package static func burnMultiplyAdds(iterations: Int) -> Double {
-    withExtendedLifetime(kernels.fma_burn(Int64(iterations))) {}
-    return Double(iterations) * Double(kernels.fma_per_iteration)
-  }
 }

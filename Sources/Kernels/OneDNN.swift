@@ -54,19 +54,21 @@ final class OneDNNStream {
 struct MemoryDescription: ~Copyable {
   let raw: ls_memory_desc
 
-  /// Floats in rows and columns with the given strides.
-  init(rows: Int, columns: Int, rowStride: Int, columnStride: Int) throws {
+  /// Values in rows and columns with the given strides.
+  init(rows: Int, columns: Int, rowStride: Int, columnStride: Int, _ precision: Precision = .f32) throws {
     var raw: ls_memory_desc?
     try check(
-      ls_desc_plain(&raw, Int64(rows), Int64(columns), Int64(rowStride), Int64(columnStride)),
+      ls_desc_plain(
+        &raw, Int64(rows), Int64(columns), Int64(rowStride), Int64(columnStride), precision.dataType),
       "memory descriptor [\(rows), \(columns)]")
     self.raw = raw!
   }
 
   /// A layout that the library chooses.
-  init(anyLayoutOf rows: Int, _ columns: Int) throws {
+  init(anyLayoutOf rows: Int, _ columns: Int, _ precision: Precision) throws {
     var raw: ls_memory_desc?
-    try check(ls_desc_any(&raw, Int64(rows), Int64(columns)), "memory descriptor [\(rows), \(columns)]")
+    try check(
+      ls_desc_any(&raw, Int64(rows), Int64(columns), precision.dataType), "memory descriptor [\(rows), \(columns)]")
     self.raw = raw!
   }
 

@@ -13,6 +13,7 @@ import Failures
 package final class PackedMatrix: @unchecked Sendable {  // safe by the phases described above
   package let inner: Int
   package let outer: Int
+  package let precision: Precision
   let description: MemoryDescription
   package let packed: FloatBuffer
   /// Whether the layout is one that ``PackedWeight`` can write by itself.
@@ -20,13 +21,14 @@ package final class PackedMatrix: @unchecked Sendable {  // safe by the phases d
 
   private static let rowsOfLayout = 64
 
-  package init(inner: Int, outer: Int) throws {
+  package init(inner: Int, outer: Int, precision: Precision = .f32) throws {
     self.inner = inner
     self.outer = outer
+    self.precision = precision
     let stream = try OneDNNStream()
     let rows = Self.rowsOfLayout
-    let source = try MemoryDescription(rows: rows, columns: inner, rowStride: inner, columnStride: 1)
-    let weights = try MemoryDescription(anyLayoutOf: inner, outer)
+    let source = try MemoryDescription(rows: rows, columns: inner, rowStride: inner, columnStride: 1, precision)
+    let weights = try MemoryDescription(anyLayoutOf: inner, outer, precision)
     let destination = try MemoryDescription(rows: rows, columns: outer, rowStride: outer, columnStride: 1)
     var primitive: dnnl_primitive_desc_t?
     try check(
@@ -35,7 +37,7 @@ package final class PackedMatrix: @unchecked Sendable {  // safe by the phases d
     defer { dnnl_primitive_desc_destroy(primitive) }
     description = try MemoryDescription(weightsOf: primitive!)
     packed = try FloatBuffer(count: (description.bytes + 3) / 4)
-    isInPanels = ls_desc_is_panels(description.raw, Int64(inner)) != 0
+    isInPanels = ls_desc_is_panels(description.raw, Int64(inner), precision == .bf16 ? 1 : 0) != 0
   }
 
   private var reorder: Reorder?

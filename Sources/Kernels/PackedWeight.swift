@@ -13,10 +13,10 @@ package final class PackedWeight: Sendable {
   private static let panel = 64
 
   /// - Parameter training: whether the backward form will be wanted.
-  package init(rows: Int, columns: Int, training: Bool) throws {
+  package init(rows: Int, columns: Int, precision: Precision = .f32, training: Bool) throws {
     self.rows = rows
-    forward = try PackedMatrix(inner: columns, outer: rows)
-    backward = training ? try PackedMatrix(inner: rows, outer: columns) : nil
+    forward = try PackedMatrix(inner: columns, outer: rows, precision: precision)
+    backward = training ? try PackedMatrix(inner: rows, outer: columns, precision: precision) : nil
   }
 
   /// Packs both forms from one reading of `source`: the share of worker `rank` of `count`.
@@ -31,8 +31,24 @@ package final class PackedWeight: Sendable {
       return
     }
     let panels = (rows + Self.panel - 1) / Self.panel
-    kernels.pack_weights(
-      source.pointer, source.stride, Int32(rows), Int32(source.columns), forward.packed.pointer,
-      backward?.packed.pointer, Int32(rank * panels / count), Int32((rank + 1) * panels / count))
+    let (first, end) = (Int32(rank * panels / count), Int32((rank + 1) * panels / count))
+    switch forward.precision {
+    case .f32:
+      kernels.pack_weights(
+        source.pointer, source.stride, Int32(rows), Int32(source.columns), forward.packed.pointer,
+        backward?.packed.pointer, first, end)
+    case .bf16:
+      guard let table = bfloat16Kernels else { preconditionFailure("no bf16 instructions on this processor") }
+      table.pack_weights(
+        source.pointer, source.stride, Int32(rows), Int32(source.columns), forward.packed.halves,
+        backward?.packed.halves, first, end)
+    }
+  }
+}
+
+extension FloatBuffer {
+  /// The memory as 16-bit values, two a float.
+  fileprivate var halves: UnsafeMutablePointer<UInt16> {
+    UnsafeMutableRawPointer(pointer).assumingMemoryBound(to: UInt16.self)
   }
 }

@@ -14,10 +14,13 @@ package final class Product {
   }
 
   private let stream: OneDNNStream
+  private let scratch: OperandScratch
   private var primitives: [Shape: MatmulPrimitive] = [:]
 
-  package init(_ weights: PackedMatrix) throws {
+  /// - Parameter scratch: where bf16 copies of operands go; products of one worker may share it.
+  package init(_ weights: PackedMatrix, scratch: OperandScratch = OperandScratch()) throws {
     self.weights = weights
+    self.scratch = scratch
     stream = try OneDNNStream()
   }
 
@@ -38,7 +41,9 @@ package final class Product {
       primitive = try MatmulPrimitive(x, weights, y, accumulating: accumulating, stream)
       primitives[shape] = primitive
     }
-    try primitive.execute(x, y, stream)
+    let source: UnsafeRawPointer =
+      weights.precision == .f32 ? UnsafeRawPointer(x.pointer) : UnsafeRawPointer(try scratch.rounded(x))
+    try primitive.execute(source, y, stream)
   }
 
   /// The naive twin: one chain of additions an element, in `Double`.
@@ -65,7 +70,8 @@ private final class MatmulPrimitive {
   init(
     _ x: MatrixView, _ w: PackedMatrix, _ y: MatrixView, accumulating: Bool, _ stream: OneDNNStream
   ) throws {
-    let from = try MemoryDescription(rows: x.rows, columns: x.columns, rowStride: x.columns, columnStride: 1)
+    let from = try MemoryDescription(
+      rows: x.rows, columns: x.columns, rowStride: x.columns, columnStride: 1, w.precision)
     let to = try MemoryDescription(rows: y.rows, columns: y.columns, rowStride: y.columns, columnStride: 1)
     let name = "matmul [\(x.rows), \(x.columns)] x [\(w.inner), \(w.outer)]"
     var description: dnnl_primitive_desc_t?
@@ -92,8 +98,8 @@ private final class MatmulPrimitive {
     (source, weights, destination) = (made[0], made[1], made[2])
   }
 
-  func execute(_ x: MatrixView, _ y: MatrixView, _ stream: OneDNNStream) throws {
-    try check(ls_memory_bind(source, x.pointer), "dnnl_memory_set_data_handle")
+  func execute(_ x: UnsafeRawPointer, _ y: MatrixView, _ stream: OneDNNStream) throws {
+    try check(ls_memory_bind(source, x), "dnnl_memory_set_data_handle")
     try check(ls_memory_bind(destination, y.pointer), "dnnl_memory_set_data_handle")
     try check(ls_matmul_execute(primitive, stream.stream, source, weights, destination), "matmul")
   }

@@ -63,11 +63,19 @@ package final class ShardRows: @unchecked Sendable {  // written by its owner be
 /// Gradients of weights: products summed over rows, shard by shard, along the shard tree.
 package final class WeightGradient {
   private let scratch: FloatBuffer
+  private let kernel: @convention(c) (UnsafePointer<ls_weight_gradient_job>, UnsafeMutablePointer<Float>) -> Void
 
   /// - Parameters:
   ///   - rows: the most rows a call will have.
   ///   - columns: the widest input.
-  package init(rows: Int, columns: Int) throws {
+  ///   - precision: what the operands are rounded to as they are packed.
+  package init(rows: Int, columns: Int, precision: Precision = .f32) throws {
+    switch precision {
+    case .f32: kernel = kernels.weight_gradient
+    case .bf16:
+      guard let table = bfloat16Kernels else { preconditionFailure("no bf16 instructions on this processor") }
+      kernel = table.weight_gradient
+    }
     scratch = try FloatBuffer(count: ls_weight_gradient_scratch(rows, Int32(columns)))
   }
 
@@ -89,7 +97,7 @@ package final class WeightGradient {
       a: outputs.pointer, a_stride: outputs.stride, b: inputs.pointer, b_stride: inputs.stride,
       m: Int32(out.rows), n: Int32(out.columns), rows: rowList, shard_ends: endList, shards: Int32(ends.count),
       accumulate: accumulating ? 1 : 0, out: out.pointer, out_stride: out.stride, bias: bias)
-    kernels.weight_gradient(&job, scratch.pointer)
+    kernel(&job, scratch.pointer)
   }
 
   /// The naive twin: the same tree, each leaf summed in `Double` and rounded once.

@@ -6,6 +6,7 @@ import Kernels
 /// Tape, in floats a window: H·(T + 1)·B of hidden states and H·T·B of gradients.
 package final class ElmanLayer: RecurrentLayer {
   package let hidden: StateTape
+  package var timer: PhaseTimer?
   private let weights: LayerWeights
   private let names: LayerNames
   private let activation: Activation
@@ -33,9 +34,12 @@ package final class ElmanLayer: RecurrentLayer {
 
   package func forward(_ x: MatrixView, steps: Int) throws -> MatrixView {
     // The pre-activations are computed where the hidden states will stand.
+    timer?.enter(.inputProducts)
     try input.forward.multiply(x, into: hidden.after(steps: steps))
     for t in 0..<steps {
+      timer?.enter(.recurrentProducts)
       try recurrent.forward.multiply(hidden.slot(t), into: hidden.slot(t + 1), accumulating: true)
+      timer?.enter(.gates)
       activation.forward(hidden.slot(t + 1), bias: weights.bias.pointer)
     }
     return hidden.after(steps: steps)
@@ -46,11 +50,14 @@ package final class ElmanLayer: RecurrentLayer {
     let recurrent = recurrent.requireBackward()
     for t in (0..<steps).reversed() {
       let d = dValues.matrix(streams, size, offset: t * streams * size)
+      timer?.enter(.gates)
       activation.backward(
         dValues: d, outputs: hidden.slot(t + 1), dOutput: dOutput.rows((t * streams)..<((t + 1) * streams)),
         dHidden: dInitialHidden)
+      timer?.enter(.recurrentProducts)
       try recurrent.multiply(d, into: dInitialHidden)
     }
+    timer?.enter(.inputProducts)
     try input.requireBackward().multiply(dValues.matrix(steps * streams, size), into: dInput)
   }
 

@@ -7,6 +7,7 @@ import Kernels
 /// and H·(T + 1)·B of hidden states.
 package final class GRULayer: RecurrentLayer {
   package let hidden: StateTape
+  package var timer: PhaseTimer?
   private let weights: ModelWeights
   private let index: Int
   private let names: LayerNames
@@ -45,9 +46,12 @@ package final class GRULayer: RecurrentLayer {
 
   package func forward(_ x: MatrixView, steps: Int) throws -> MatrixView {
     let biases = weights.gruBiases(ofLayer: index)
+    timer?.enter(.inputProducts)
     try input.forward.multiply(x, into: inputGates.matrix(steps * streams, 3 * size))
     for t in 0..<steps {
+      timer?.enter(.recurrentProducts)
       try recurrent.forward.multiply(hidden.slot(t), into: gates(hiddenGates, at: t))
+      timer?.enter(.gates)
       step(t).forwardResetAfter(biases, hidden: hidden.slot(t + 1))
     }
     return hidden.after(steps: steps)
@@ -57,11 +61,14 @@ package final class GRULayer: RecurrentLayer {
     dHidden.fill(0)
     let recurrent = recurrent.requireBackward()
     for t in (0..<steps).reversed() {
+      timer?.enter(.gates)
       step(t).backwardResetAfter(
         dOutput: dOutput.rows((t * streams)..<((t + 1) * streams)), dHidden: dInitialHidden,
         dHiddenBefore: dInitialHidden)
+      timer?.enter(.recurrentProducts)
       try recurrent.multiply(gates(hiddenGates, at: t), into: dInitialHidden, accumulating: true)
     }
+    timer?.enter(.inputProducts)
     try input.requireBackward().multiply(inputGates.matrix(steps * streams, 3 * size), into: dInput)
   }
 

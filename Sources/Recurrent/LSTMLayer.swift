@@ -7,6 +7,7 @@ import Kernels
 /// hidden and cell states. tanh(c) is computed again in backward.
 package final class LSTMLayer: RecurrentLayer {
   package let hidden: StateTape
+  package var timer: PhaseTimer?
   private let cells: StateTape
   private let weights: LayerWeights
   private let names: LayerNames
@@ -41,9 +42,12 @@ package final class LSTMLayer: RecurrentLayer {
   }
 
   package func forward(_ x: MatrixView, steps: Int) throws -> MatrixView {
+    timer?.enter(.inputProducts)
     try input.forward.multiply(x, into: gates.matrix(steps * streams, 4 * size))
     for t in 0..<steps {
+      timer?.enter(.recurrentProducts)
       try recurrent.forward.multiply(hidden.slot(t), into: gates(at: t), accumulating: true)
+      timer?.enter(.gates)
       LSTMStep(gates: gates(at: t), cellBefore: cells.slot(t), cell: cells.slot(t + 1))
         .forward(bias: weights.bias.pointer, hidden: hidden.slot(t + 1))
     }
@@ -55,12 +59,15 @@ package final class LSTMLayer: RecurrentLayer {
     dCell.fill(0)
     let recurrent = recurrent.requireBackward()
     for t in (0..<steps).reversed() {
+      timer?.enter(.gates)
       LSTMStep(gates: gates(at: t), cellBefore: cells.slot(t), cell: cells.slot(t + 1))
         .backward(
           dOutput: dOutput.rows((t * streams)..<((t + 1) * streams)), dHidden: dInitialHidden,
           dCell: dCell.matrix(streams, size))
+      timer?.enter(.recurrentProducts)
       try recurrent.multiply(gates(at: t), into: dInitialHidden)
     }
+    timer?.enter(.inputProducts)
     try input.requireBackward().multiply(gates.matrix(steps * streams, 4 * size), into: dInput)
   }
 

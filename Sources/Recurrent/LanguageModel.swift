@@ -14,6 +14,14 @@ package final class LanguageModel {
   /// Summed cross-entropy of each local shard over the last window, in nats.
   package let shardLosses: UnsafeMutableBufferPointer<Double>
 
+  /// Tells a benchmark what the worker is busy with.
+  package var timer: PhaseTimer? {
+    didSet {
+      head.timer = timer
+      for layer in layers { layer.timer = timer }
+    }
+  }
+
   private let shape: ModelShape
   private let dropout: Dropout
   private let embedding: Embedding
@@ -51,7 +59,7 @@ package final class LanguageModel {
     }
     let widest = max(shape.embeddingSize, shape.hiddenSize)
     dValues = try (0..<(training ? 2 : 0)).map { _ in try FloatBuffer(count: batch.rows * widest) }
-    product = training ? try WeightGradient(rows: batch.rows, columns: widest) : nil
+    product = training ? try WeightGradient(rows: batch.rows, columns: widest, precision: weights.precision) : nil
     gradients = training ? try batch.nodes.map { try NodeGradient(rows: $0, shape: shape) } : []
     shardLosses = .allocate(capacity: batch.shards.count)
     shardLosses.initialize(repeating: 0)
@@ -94,6 +102,7 @@ package final class LanguageModel {
       drop(d, into: d, connection: index + 1, step: step)
       let dInput = dValues[free].matrix(window.rows, inputs[index].columns)
       try layers[index].backward(dOutput: d, dInput: dInput, steps: steps)
+      timer?.enter(.weightGradients)
       for gradient in gradients {
         layers[index].writeGradients(
           input: inputs[index], rows: gradient.rows, with: product, to: gradient.store, steps: steps)
@@ -102,11 +111,13 @@ package final class LanguageModel {
       free = 1 - free
     }
     drop(d, into: d, connection: 0, step: step)
+    timer?.enter(.embedding)
     for gradient in gradients {
       embedding.writeGradient(
         window.inputs, d, rows: gradient.rows, to: gradient.embedding, of: gradient.store)
     }
     for layer in layers { layer.carry(steps: steps) }
+    timer?.enter(.other)
   }
 
   /// One window forward, without dropout: fills ``shardLosses`` and carries the states over.
@@ -142,6 +153,7 @@ package final class LanguageModel {
   }
 
   private func embed(_ window: Window) -> MatrixView {
+    timer?.enter(.embedding)
     let x = embedded.matrix(window.rows, shape.embeddingSize)
     embedding.forward(window.inputs, weights.parameters.matrix("encoder.weight"), into: x)
     return x

@@ -22,22 +22,28 @@ package final class ModelWeights: Sendable {
   package let parameters: ParameterStore
   package let layers: [LayerWeights]
   package let decoder: PackedWeight
+  /// What the operands of matrix products are rounded to.
+  package let precision: Precision
 
   /// - Parameter training: whether gradients will be wanted; without, half of the packed copies are left out.
-  package init(_ shape: ModelShape, training: Bool) throws {
+  package init(_ shape: ModelShape, precision: Precision = .f32, training: Bool) throws {
     self.shape = shape
+    self.precision = precision
+    func packed(_ rows: Int, _ columns: Int) throws -> PackedWeight {
+      try PackedWeight(rows: rows, columns: columns, precision: precision, training: training)
+    }
     parameters = try ParameterStore(shape.layout)
     let h = shape.hiddenSize
     let rows = shape.cell.gates * h
     layers = try (0..<shape.layers).map { layer in
       let split = shape.cell == .gru(.before)
       return LayerWeights(
-        input: try PackedWeight(rows: rows, columns: shape.inputSize(ofLayer: layer), training: training),
-        hidden: try PackedWeight(rows: split ? 2 * h : rows, columns: h, training: training),
-        candidate: split ? try PackedWeight(rows: h, columns: h, training: training) : nil,
+        input: try packed(rows, shape.inputSize(ofLayer: layer)),
+        hidden: try packed(split ? 2 * h : rows, h),
+        candidate: split ? try packed(h, h) : nil,
         bias: try FloatBuffer(count: rows))
     }
-    decoder = try PackedWeight(rows: shape.vocabularySize, columns: h, training: training)
+    decoder = try packed(shape.vocabularySize, h)
   }
 
   /// Brings the packed forms up to date with the parameters: the share of worker `rank` of `count`. A barrier must

@@ -29,6 +29,9 @@ package protocol RecurrentLayer: AnyObject {
   func writeGradients(
     input: MatrixView, rows: ShardRows, with product: WeightGradient, to gradients: ParameterStore, steps: Int)
 
+  /// Tells a benchmark what the layer is busy with.
+  var timer: PhaseTimer? { get set }
+
   /// dL/dh(−1), [B, H], after backward: for gradient checks.
   var dInitialHidden: MatrixView { get }
   /// dL/dc(−1), [B, H], after backward; LSTM only.

@@ -7,6 +7,7 @@ import Kernels
 /// Tape, in floats a window: 3H·T·B of gates, H·T·B of r ⊙ h, and H·(T + 1)·B of hidden states.
 package final class ResetBeforeGRULayer: RecurrentLayer {
   package let hidden: StateTape
+  package var timer: PhaseTimer?
   private let weights: ModelWeights
   private let index: Int
   private let names: LayerNames
@@ -69,14 +70,19 @@ package final class ResetBeforeGRULayer: RecurrentLayer {
 
   package func forward(_ x: MatrixView, steps: Int) throws -> MatrixView {
     let biases = weights.gruBiases(ofLayer: index)
+    timer?.enter(.inputProducts)
     try input.forward.multiply(x, into: gates.matrix(steps * streams, 3 * size))
     for t in 0..<steps {
       let step = step(t)
+      timer?.enter(.recurrentProducts)
       try add(recurrent.forward, hidden.slot(t), to: gates(at: t).columns(resetAndUpdate))
+      timer?.enter(.gates)
       step.forwardResetBeforeGates(biases)
+      timer?.enter(.recurrentProducts)
       try add(
         candidate.forward, resetHidden.matrix(streams, size, offset: t * streams * size),
         to: gates(at: t).columns(newState))
+      timer?.enter(.gates)
       step.forwardResetBeforeOutput(biases, hidden: hidden.slot(t + 1))
     }
     return hidden.after(steps: steps)
@@ -88,14 +94,19 @@ package final class ResetBeforeGRULayer: RecurrentLayer {
     let candidate = candidate.requireBackward()
     for t in (0..<steps).reversed() {
       let step = step(t)
+      timer?.enter(.gates)
       step.backwardResetBeforeOutput(
         dOutput: dOutput.rows((t * streams)..<((t + 1) * streams)), dHidden: dInitialHidden,
         dHiddenBefore: dInitialHidden)
+      timer?.enter(.recurrentProducts)
       try candidate.multiply(dense(gates(at: t).columns(newState)), into: dResetHidden.matrix(streams, size))
+      timer?.enter(.gates)
       step.backwardResetBeforeGates(
         dResetHidden: dResetHidden.matrix(streams, size), dHiddenBefore: dInitialHidden)
+      timer?.enter(.recurrentProducts)
       try recurrent.multiply(dense(gates(at: t).columns(resetAndUpdate)), into: dInitialHidden, accumulating: true)
     }
+    timer?.enter(.inputProducts)
     try input.requireBackward().multiply(gates.matrix(steps * streams, 3 * size), into: dInput)
   }
 

@@ -4,15 +4,19 @@ import Kernels
 /// Decoder, softmax and cross-entropy over the rows of a window, in chunks.
 ///
 /// The rows of a gradient shard are gathered, multiplied out to logits a block at a time, turned into gradients in
-/// place, multiplied back to dL/dh, and, a chunk at a time, into the decoder's gradient. The chunk never holds more
-/// than ``chunkFloats`` logits, whatever T·B·V is. Memory besides: where a subtree of the shard tree doesn't fit in one
-/// chunk, V·H floats for each level that is cut.
+/// place, multiplied back to dL/dh, and, a chunk at a time, into the decoder's gradient. A chunk holds the logits of a
+/// subtree of the shard tree, and each level that chunks cut off costs V·H floats for its partial sum: ``chunkRows`` is
+/// what needs least memory in all. A shard that is too long by itself comes in several chunks. So memory is bounded by
+/// the decoder's own size times the levels of the tree, however large T·B·V is.
 package final class SoftmaxHead {
-  /// Logits that one chunk may hold: 64 MiB.
+  /// Logits that one chunk may hold in any case: 64 MiB. More only where that saves partial sums.
   private static let chunkFloats = 16 << 20
-  /// Logits of one block, which pass from product to softmax to product while in cache: 4 MiB.
+  /// Logits of one block, which pass from product to softmax to product while in cache: 4 MiB, but enough rows that
+  /// the weights, which a block reads once, are no bottleneck.
   private static let blockFloats = 1 << 20
+  private static let blockRows = 256
 
+  package var timer: PhaseTimer?
   private let weights: ModelWeights
   private let forward: Product
   private let backward: Product?
@@ -33,10 +37,14 @@ package final class SoftmaxHead {
   /// - Parameter rows: the most rows of a window. `chunkFloats` is there for tests that want many chunks.
   package init(_ weights: ModelWeights, rows: Int, shards: Int, training: Bool, chunkFloats: Int? = nil) throws {
     self.weights = weights
-    vocabularySize = weights.shape.vocabularySize
-    hiddenSize = weights.shape.hiddenSize
-    chunkRows = max(1, min(rows, (chunkFloats ?? Self.chunkFloats) / vocabularySize))
-    blockRows = max(1, min(chunkRows, max(32, Self.blockFloats / vocabularySize)))
+    let (v, h) = (weights.shape.vocabularySize, weights.shape.hiddenSize)
+    (vocabularySize, hiddenSize) = (v, h)
+    // Even, because bf16 products take rows in pairs, and chunks must not change which.
+    let unit = 2
+    let wanted =
+      chunkFloats.map { $0 / v } ?? Self.chunkRows(rows: rows, shards: shards, vocabularySize: v, hiddenSize: h)
+    chunkRows = min(rows, max(unit, wanted / unit * unit))
+    blockRows = max(1, min(chunkRows, max(Self.blockRows, Self.blockFloats / vocabularySize)))
     forward = try Product(weights.decoder.forward)
     backward = training ? try weights.decoder.backward.map { try Product($0) } : nil
     logits = try FloatBuffer(count: (training ? chunkRows : blockRows) * vocabularySize)
@@ -54,6 +62,20 @@ package final class SoftmaxHead {
     losses.deallocate()
     sequence.deallocate()
     chunkEnds.deallocate()
+  }
+
+  /// The rows of a chunk that need least memory: logits of 2^k shards, and a partial sum for each level above.
+  package static func chunkRows(rows: Int, shards: Int, vocabularySize: Int, hiddenSize: Int) -> Int {
+    let shard = (rows + shards - 1) / shards
+    let leastRows = max(chunkFloats, vocabularySize * hiddenSize / 2) / vocabularySize
+    var levels = 0
+    while 1 << levels < shards { levels += 1 }
+    let candidates = (0...levels).map { level in
+      let chunk = level == levels ? rows : shard << level
+      let bounded = level == 0 ? min(chunk, leastRows) : chunk
+      return (rows: bounded, floats: bounded * vocabularySize + (levels - level) * vocabularySize * hiddenSize)
+    }
+    return max(leastRows, candidates.min { ($0.floats, -$0.rows) < ($1.floats, -$1.rows) }?.rows ?? rows)
   }
 
   /// Loss and gradients over the rows of one subtree of the shard tree.
@@ -96,6 +118,7 @@ package final class SoftmaxHead {
       }
       let right = partialSums[depth]
       try sum(middle..<shards.upperBound, pass, into: right, depth: depth + 1)
+      timer?.enter(.weightGradients)
       VectorMath.add(right.weight.pointer, to: gradient.weight.pointer, count: vocabularySize * hiddenSize)
       VectorMath.add(right.bias, to: gradient.bias, count: vocabularySize)
     }
@@ -161,6 +184,7 @@ package final class SoftmaxHead {
 
     func chunk(_ range: Range<Int>, shards: Range<Int>, into gradient: DecoderGradient, accumulating: Bool) throws {
       let (v, h) = (head.vocabularySize, head.hiddenSize)
+      head.timer?.enter(.softmax)
       head.gather(range, of: rows, input, allTargets)
       for start in stride(from: 0, to: range.count, by: head.blockRows) {
         let count = min(head.blockRows, range.count - start)
@@ -182,6 +206,7 @@ package final class SoftmaxHead {
         head.chunkEnds[i] = Int32(end - range.lowerBound)
         start = end
       }
+      head.timer?.enter(.weightGradients)
       product.accumulate(
         outputs: head.logits.matrix(range.count, v), inputs: head.hidden.matrix(range.count, h),
         rows: UnsafeBufferPointer(start: head.sequence.baseAddress, count: range.count),

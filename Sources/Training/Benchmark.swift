@@ -19,6 +19,7 @@ package struct Benchmark: Sendable {
     package var window: Int
     package var gradientShards: Int
     package var exchange = TrainingConfiguration.Exchange.tree
+    package var precision = Precision.f32
 
     package init(shape: ModelShape, streams: Int, window: Int, gradientShards: Int) {
       self.shape = shape
@@ -26,6 +27,24 @@ package struct Benchmark: Sendable {
       self.window = window
       self.gradientShards = gradientShards
     }
+  }
+
+  /// The sizes that figures are given for, by name: small, medium and large of Zaremba et al. 2014, characters, and
+  /// WikiText-2 as in Merity et al. 2018 (AWD-LSTM).
+  package static let namedSizes: [(name: String, size: Size)] = [
+    named("S", layers: 2, hidden: 200, vocabulary: 10_000, streams: 20, window: 20),
+    named("M", layers: 2, hidden: 650, vocabulary: 10_000, streams: 20, window: 35),
+    named("L", layers: 2, hidden: 1500, vocabulary: 10_000, streams: 20, window: 35),
+    named("C", layers: 3, hidden: 512, vocabulary: 128, streams: 64, window: 64),
+    named("W", layers: 3, hidden: 1150, embedding: 400, vocabulary: 33_278, streams: 40, window: 70),
+  ]
+
+  private static func named(
+    _ name: String, layers: Int, hidden: Int, embedding: Int? = nil, vocabulary: Int, streams: Int, window: Int
+  ) -> (name: String, size: Size) {
+    let shape = ModelShape(
+      cell: .lstm, vocabularySize: vocabulary, embeddingSize: embedding ?? hidden, hiddenSize: hidden, layers: layers)
+    return (name, Size(shape: shape, streams: streams, window: window, gradientShards: min(8, streams)))
   }
 
   /// What was measured; the keys of `--json`.
@@ -38,7 +57,9 @@ package struct Benchmark: Sendable {
     package var ceilingGflops: Double
     package var ceilingShare: Double
     package var peakMemoryBytes: Int
+    /// Milliseconds a step by ``Phase``, of the first worker.
     package var phases: [String: Double]
+    package var precision: String
     package var parameters: Int
     package var steps: Int
     package var workers: Int
@@ -67,7 +88,7 @@ package struct Benchmark: Sendable {
     computeOnThisThreadAlone()
     let shape = size.shape
     let (weights, isShared) = try ModelWeights.shared(by: group) {
-      let weights = try ModelWeights(shape, training: true)
+      let weights = try ModelWeights(shape, precision: size.precision, training: true)
       Initialization.uniform(range: 0.1).fill(weights.parameters, shape: shape, seed: 1)
       return weights
     }
@@ -86,28 +107,30 @@ package struct Benchmark: Sendable {
       sharesWeights: isShared)
     let window = Window(steps: size.window, streams: batch.streams.count)
 
+    let timer = PhaseTimer()
+    model.timer = timer
+
     // The ceiling is read between steps all along the run: on a shared machine it moves, and the share is only worth
     // something against the ceiling of the same moments.
     let clock = ContinuousClock()
     var times: [Double] = []
     var ceilings: [Double] = []
-    var phases = PhaseTimes()
+    var phases: [[Phase: Double]] = []
     for index in 0..<(warmup + steps) {
       try group.barrier()
+      _ = timer.take()
       let start = clock.now
       window.steps = streams.steps(inWindow: index % streams.windowCount)
       try streams.read(window: index % streams.windowCount, inputs: window.inputs, targets: window.targets)
       try model.trainingPass(window, step: index)
-      let computed = clock.now
       _ = try exchange.step(
         scale: 1 / Double(size.streams * size.window), clipNorm: 5, learningRate: 1, check: { _ in })
       let end = clock.now
       guard index >= warmup else { continue }
+      phases.append(timer.take())
       times.append((end - start) / .seconds(1))
-      phases.add("forward_backward", (computed - start) / .seconds(1))
-      phases.add("exchange_update", (end - computed) / .seconds(1))
       try group.barrier()
-      ceilings.append(Self.measureCeiling())
+      ceilings.append(Self.measureCeiling(size.precision))
     }
     var total = [median(ceilings)]
     try total.withUnsafeMutableBufferPointer { try group.allReduceSum($0) }
@@ -115,10 +138,10 @@ package struct Benchmark: Sendable {
   }
 
   /// Floating-point operations a second of independent multiply-adds on this core, over about a millisecond.
-  package static func measureCeiling() -> Double {
+  package static func measureCeiling(_ precision: Precision) -> Double {
     let clock = ContinuousClock()
     let start = clock.now
-    let operations = InstructionSet.burnMultiplyAdds(iterations: 400_000)
+    let operations = precision.burnMultiplyAdds(iterations: 400_000)
     return operations / ((clock.now - start) / .seconds(1)) / 1e9
   }
 
@@ -130,7 +153,7 @@ package struct Benchmark: Sendable {
   }
 
   private func report(
-    times: [Double], ceiling: Double, phases: PhaseTimes, workers: Int, _ weights: ModelWeights
+    times: [Double], ceiling: Double, phases: [[Phase: Double]], workers: Int, _ weights: ModelWeights
   ) -> Report {
     let seconds = median(times)
     let tokens = size.streams * size.window
@@ -138,8 +161,13 @@ package struct Benchmark: Sendable {
     return Report(
       millisecondsPerStep: seconds * 1e3, millisecondsPerStepMinimum: (times.min() ?? 0) * 1e3,
       millisecondsPerStepMaximum: (times.max() ?? 0) * 1e3, tokensPerSecond: Double(tokens) / seconds, gflops: gflops,
-      ceilingGflops: ceiling, ceilingShare: gflops / ceiling, peakMemoryBytes: peakMemory(), phases: phases.medians,
-      parameters: weights.parameters.layout.parameters.reduce(0) { $0 + $1.count }, steps: times.count,
+      ceilingGflops: ceiling, ceilingShare: gflops / ceiling, peakMemoryBytes: peakMemory(),
+      phases: Dictionary(
+        uniqueKeysWithValues: Phase.allCases.map { phase in
+          (phase.rawValue, median(phases.map { $0[phase] ?? 0 }) * 1e3)
+        }),
+      precision: size.precision.rawValue, parameters: weights.parameters.layout.parameters.reduce(0) { $0 + $1.count },
+      steps: times.count,
       workers: workers, instructionSet: InstructionSet.current.name, layers: size.shape.layers,
       hidden: size.shape.hiddenSize, embedding: size.shape.embeddingSize, vocabulary: size.shape.vocabularySize,
       streams: size.streams, window: size.window, gradientShards: size.gradientShards)
@@ -157,16 +185,6 @@ package struct Benchmark: Sendable {
       return usage.ru_maxrss
     #endif
   }
-}
-
-/// Seconds by phase, one value a step.
-private struct PhaseTimes {
-  private var seconds: [String: [Double]] = [:]
-
-  mutating func add(_ phase: String, _ value: Double) { seconds[phase, default: []].append(value) }
-
-  /// Milliseconds.
-  var medians: [String: Double] { seconds.mapValues { median($0) * 1e3 } }
 }
 
 private func median(_ values: [Double]) -> Double {

@@ -123,7 +123,10 @@ package final class GradientExchange {
     scale: Double, clipNorm: Double, learningRate: Double, failure: (any Error)? = nil,
     check: (StepOutcome) throws -> Void
   ) throws -> StepOutcome {
+    let timer = model.timer
+    timer?.enter(.exchange)
     let gradient = try reduceSegment()
+    timer?.enter(.update)
     let outcome = try gatherRecords(gradient, scale: scale, failure: failure)
     try check(outcome)
     let factor = GradientNorm.clippingFactor(norm: outcome.gradientNorm, limit: clipNorm)
@@ -132,6 +135,7 @@ package final class GradientExchange {
       gradients: gradient - arena.segments[group.rank].lowerBound + optimizer.segment.lowerBound,
       gradientScale: Float(scale * factor), learningRate: learningRate)
     try distributeWeights()
+    timer?.enter(.other)
     return outcome
   }
 
@@ -205,9 +209,13 @@ package final class GradientExchange {
 
   /// Gives every worker all new weights, in plain and packed form.
   private func distributeWeights() throws {
+    let timer = model.timer
+    timer?.enter(.exchange)
     if sharesWeights {
       try group.barrier()
+      timer?.enter(.packing)
       try model.weights.pack(rank: group.rank, of: group.count)
+      timer?.enter(.exchange)
       try group.barrier()
       return
     }
@@ -215,6 +223,7 @@ package final class GradientExchange {
       try group.allGather(
         UnsafeMutableRawBufferPointer(model.weights.parameters.values.buffer), segments: segmentBytes)
     }
+    timer?.enter(.packing)
     try model.weights.pack()
   }
 }

@@ -19,6 +19,11 @@ extension Trainer {
         + "(at most data.streams, \(configuration.data.streams)); that changes the order of sums, and so the last bits")
   }
 
+  /// The precision that was asked for, or f32 where this processor lacks it.
+  static func precision(_ wanted: TrainingConfiguration.Precision) -> Precision {
+    wanted == .bf16 && Precision.bf16.isAvailable ? .bf16 : .f32
+  }
+
   /// A checkpoint that a run with `configuration` may go on from.
   static func openCheckpoint(
     _ name: String, _ configuration: RunConfiguration, _ corpus: CorpusReader
@@ -96,8 +101,11 @@ extension Trainer {
     let kind =
       group.count == 1 ? "1 worker" : "\(group.count) workers (\(group is MPIWorkers ? "MPI ranks" : "threads"))"
     journal.say(
-      "\(kind), \(batch.tree.count) gradient shards, \(InstructionSet.current.name); run directory "
-        + configuration.run.directory)
+      "\(kind), \(batch.tree.count) gradient shards, \(model.weights.precision), "
+        + "\(InstructionSet.current.name); run directory \(configuration.run.directory)")
+    if configuration.training.precision == .bf16, model.weights.precision == .f32 {
+      journal.say("this processor has no bf16 instructions (AVX512_BF16), so training.precision is f32")
+    }
     guard let checkpoint else { return }
     journal.say("going on from \(checkpoint.path): step \(grouped(position.step)), epoch \(position.epoch + 1)")
     guard let saved = try? checkpoint.savedConfiguration() else { return }

@@ -68,7 +68,7 @@ package final class Trainer {
     self.corpus = corpus
     let shape = configuration.modelShape(vocabularySize: corpus.vocabulary.count)
     let (weights, isShared) = try ModelWeights.shared(by: group) {
-      let weights = try ModelWeights(shape, training: true)
+      let weights = try ModelWeights(shape, precision: Self.precision(training.precision), training: true)
       if let checkpoint {
         try checkpoint.readParameters(into: weights.parameters)
       } else {

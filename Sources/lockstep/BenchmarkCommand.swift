@@ -2,6 +2,7 @@ import ArgumentParser
 import Configuration
 import Failures
 import Foundation
+import Kernels
 import Recurrent
 import Training
 import Workers
@@ -16,20 +17,32 @@ struct BenchmarkCommand: ParsableCommand {
       the same run, times the workers. Runs under mpirun as well.
       """)
 
-  @Option(help: "Recurrent layers.") var layers: Int = 2
-  @Option(help: "Units in each layer.") var hidden: Int = 650
+  @Option(
+    help: "A size by name: S, M, L (Zaremba et al. 2014), C (characters), W (WikiText-2); other options override.")
+  var size: SizeName = .medium
+  @Option(help: "Recurrent layers.") var layers: Int?
+  @Option(help: "Units in each layer.") var hidden: Int?
   @Option(help: "Length of an embedding vector. (default: as --hidden)") var embedding: Int?
-  @Option(help: "Tokens in the vocabulary.") var vocabulary: Int = 10_000
-  @Option(help: "Streams in the batch, over all workers.") var streams: Int = 20
-  @Option(help: "Time steps in a window.") var window: Int = 35
+  @Option(help: "Tokens in the vocabulary.") var vocabulary: Int?
+  @Option(help: "Streams in the batch, over all workers.") var streams: Int?
+  @Option(help: "Time steps in a window.") var window: Int?
   @Option(help: "lstm, gru or elman.") var cell: ModelConfiguration.Cell = .lstm
   @Option(help: ArgumentHelp("Threads that work together. (default: 1)", valueName: "n")) var workers: Int?
   @Option(name: .customLong("gradient-shards"), help: "Gradient shards. (default: 8, or --streams if that is less)")
   var gradientShards: Int?
+  @Option(help: "f32 or bf16.") var precision: Precision = .f32
   @Option(help: "tree or allreduce.") var exchange: TrainingConfiguration.Exchange = .tree
   @Option(help: "Timed steps.") var steps: Int = 20
   @Option(help: "Steps before those.") var warmup: Int = 3
   @Flag(help: "Print one JSON object.") var json = false
+
+  enum SizeName: String, CaseIterable, ExpressibleByArgument {
+    case small = "S"
+    case medium = "M"
+    case large = "L"
+    case characters = "C"
+    case wikiText = "W"
+  }
 
   func run() throws {
     let size = try checkedSize()
@@ -52,16 +65,29 @@ struct BenchmarkCommand: ParsableCommand {
       throw Failure(
         .usage, "\(value) is out of range", at: "--\(name)", remedy: "give \(range.lowerBound) to \(range.upperBound)")
     }
+    guard let named = Benchmark.namedSizes.first(where: { $0.name == self.size.rawValue })?.size else {
+      preconditionFailure("a size without figures")
+    }
+    let layers = layers ?? named.shape.layers
+    let embedding = embedding ?? hidden ?? named.shape.embeddingSize
+    let hidden = hidden ?? named.shape.hiddenSize
+    let vocabulary = vocabulary ?? named.shape.vocabularySize
+    let streams = streams ?? named.streams
+    let window = window ?? named.window
     let shards = gradientShards ?? min(8, streams)
     try check("layers", layers, 1...256)
     try check("hidden", hidden, 1...65_536)
-    try check("embedding", embedding ?? hidden, 1...65_536)
+    try check("embedding", embedding, 1...65_536)
     try check("vocabulary", vocabulary, 1...16_777_216)
     try check("streams", streams, 1...1_000_000)
     try check("window", window, 1...100_000)
     try check("gradient-shards", shards, 1...streams)
     try check("steps", steps, 1...1_000_000)
     try check("warmup", warmup, 0...1_000_000)
+    guard precision.isAvailable else {
+      throw Failure(
+        .usage, "this processor has no bf16 instructions (AVX512_BF16)", at: "--precision", remedy: "time f32 instead")
+    }
     let kind: Cell =
       switch cell {
       case .lstm: .lstm
@@ -69,8 +95,9 @@ struct BenchmarkCommand: ParsableCommand {
       case .elman: .elman(.tanh)
       }
     let shape = ModelShape(
-      cell: kind, vocabularySize: vocabulary, embeddingSize: embedding ?? hidden, hiddenSize: hidden, layers: layers)
+      cell: kind, vocabularySize: vocabulary, embeddingSize: embedding, hiddenSize: hidden, layers: layers)
     var size = Benchmark.Size(shape: shape, streams: streams, window: window, gradientShards: shards)
+    size.precision = precision
     size.exchange = exchange
     return size
   }
@@ -79,7 +106,8 @@ struct BenchmarkCommand: ParsableCommand {
     print(
       "\(report.layers) × \(report.hidden), embedding \(report.embedding), vocabulary \(grouped(report.vocabulary)), "
         + "\(report.streams) streams × \(report.window) steps, \(report.workers) "
-        + "worker\(report.workers == 1 ? "" : "s"), \(report.gradientShards) gradient shards, \(report.instructionSet)")
+        + "worker\(report.workers == 1 ? "" : "s"), \(report.gradientShards) gradient shards, \(report.precision), \(report.instructionSet)"
+    )
     print(
       "  step       \(fixed(report.millisecondsPerStep, 2)) ms (\(fixed(report.millisecondsPerStepMinimum, 2)) to "
         + "\(fixed(report.millisecondsPerStepMaximum, 2)), median of \(report.steps))")
@@ -87,12 +115,15 @@ struct BenchmarkCommand: ParsableCommand {
     print("  GFLOP/s    \(fixed(report.gflops, 1))")
     print("  ceiling    \(fixed(report.ceilingGflops, 1)) GFLOP/s, of which \(fixed(report.ceilingShare * 100, 1)) %")
     print("  memory     \(readable(bytes: report.peakMemoryBytes)) at most")
-    for (phase, milliseconds) in report.phases.sorted(by: { $0.key < $1.key }) {
-      let name = phase.replacing("_", with: " ").padding(toLength: 22, withPad: " ", startingAt: 0)
-      print("  \(name) \(fixed(milliseconds, 2)) ms")
+    for phase in Phase.allCases {
+      let milliseconds = report.phases[phase.rawValue] ?? 0
+      let name = phase.rawValue.replacing("_", with: " ").padding(toLength: 20, withPad: " ", startingAt: 0)
+      let share = fixed(100 * milliseconds / report.millisecondsPerStep, 1)
+      print("    \(name) \(fixed(milliseconds, 2)) ms, \(share) %")
     }
   }
 }
 
+extension Precision: ExpressibleByArgument {}
 extension ModelConfiguration.Cell: ExpressibleByArgument {}
 extension TrainingConfiguration.Exchange: ExpressibleByArgument {}

@@ -60,10 +60,6 @@ import Testing
       "training.gradient_shards=21",
       "'training.gradient_shards' is 21, but there are only 20 streams; give at most as many shards as 'data.streams'"
     ),
-    (
-      "training.precision=bf16",
-      "'training.precision' cannot be 'bf16' yet: this build computes in f32; give f32, or remove the key"
-    ),
   ])
   func mistakesNameTheArgument(argument: String, message: String) {
     let yaml = minimal.replacing("hidden_size: 8", with: "hidden_size: 8\n  embedding_size: 7")

@@ -147,6 +147,22 @@ typedef struct {
   float (*fma_burn)(int64_t iterations);
 } ls_kernels;
 
+/// Products of bf16 operands with f32 sums.
+typedef struct {
+  int32_t burn_operations;         // floating-point operations of one iteration of burn
+  /// As in ls_kernels; operands are rounded to bf16 as they are packed, bias sums stay in f32.
+  void (*weight_gradient)(const ls_weight_gradient_job *job, float *scratch);
+  /// Rounds to nearest even.
+  void (*convert)(uint16_t *to, const float *from, size_t n);
+  void (*pack_weights)(
+      const float *w, ptrdiff_t stride, int32_t n, int32_t k, uint16_t *forward, uint16_t *_Nullable backward,
+      int32_t first_panel, int32_t end_panel);
+  float (*burn)(int64_t iterations);
+} ls_bfloat16_kernels;
+
+/// Null where the processor has no bf16 instructions.
+const ls_bfloat16_kernels *_Nullable ls_bfloat16(void);
+
 /// The fastest table that this processor can run.
 const ls_kernels *ls_best_kernels(void);
 /// Table by index (0 portable, 1 AVX2, 2 AVX-512), or null where this processor or build lacks it.
