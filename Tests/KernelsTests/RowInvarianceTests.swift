@@ -22,10 +22,11 @@ import Testing
 
   static let rowCounts = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13, 16, 20, 25, 40, 63, 64, 65, 87, 350]
 
-  @Test(arguments: sizes) func rowsDoNotDependOnTheirNumber(_ sizes: Sizes) throws {
+  @Test(arguments: sizes, Precision.allCases.filter(\.isAvailable))
+  func rowsDoNotDependOnTheirNumber(_ sizes: Sizes, _ precision: Precision) throws {
     try withScratch { scratch in
       let all = 400
-      let packed = try PackedMatrix(inner: sizes.inner, outer: sizes.outer)
+      let packed = try PackedMatrix(inner: sizes.inner, outer: sizes.outer, precision: precision)
       let product = try Product(packed)
       let x = try scratch.uniform(all, sizes.inner)
       let start = try scratch.uniform(all, sizes.outer)

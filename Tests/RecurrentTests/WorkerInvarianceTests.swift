@@ -25,6 +25,7 @@ import Testing
     var layers = 2
     var tied = false
     var dropout = 0.0
+    var precision = Precision.f32
 
     var shape: ModelShape {
       ModelShape(
@@ -32,7 +33,7 @@ import Testing
         layers: layers, tied: tied)
     }
     var testDescription: String {
-      "\(cell) \(streams) streams in \(shards) shards, H=\(hidden) V=\(vocabulary) tied=\(tied) dropout=\(dropout)"
+      "\(cell) \(streams) streams in \(shards) shards, H=\(hidden) V=\(vocabulary) tied=\(tied) dropout=\(dropout) \(precision)"
     }
   }
 
@@ -45,6 +46,12 @@ import Testing
       Setting(cell: .lstm, streams: 20, shards: 4, hidden: 200, embedding: 200, vocabulary: 1000, dropout: 0.5),
       Setting(cell: .gru(.before), streams: 17, shards: 3, hidden: 128, embedding: 64, dropout: 0.5),
     ]
+    + (Precision.bf16.isAvailable
+      ? allCells.map { Setting(cell: $0, shards: 7, tied: true, dropout: 0.3, precision: .bf16) }
+        + [
+          Setting(cell: .lstm, streams: 20, shards: 8, hidden: 200, embedding: 100, vocabulary: 1000, precision: .bf16)
+        ]
+      : [])
 
   @Test(arguments: settings) func gradientsHaveTheSameBitsOnAnyNumberOfWorkers(_ setting: Setting) throws {
     let alone = try train(setting, workers: 1)
@@ -68,7 +75,7 @@ import Testing
 
   /// A full window and a ragged one with ended streams, computed worker after worker, then summed along the tree.
   private func train(_ setting: Setting, workers: Int, chunkFloats: Int? = nil) throws -> Outcome {
-    let weights = try randomWeights(setting.shape, range: 0.2)
+    let weights = try randomWeights(setting.shape, range: 0.2, precision: setting.precision)
     let full = GlobalWindow(steps: 5, streams: setting.streams, vocabularySize: setting.vocabulary, seed: 3)
     var ragged = GlobalWindow(steps: 3, streams: setting.streams, vocabularySize: setting.vocabulary, seed: 4)
     ragged.endStreams(from: setting.streams / 2)

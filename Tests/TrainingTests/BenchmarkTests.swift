@@ -42,6 +42,9 @@ import Training
       #expect(object[key] is NSNumber, "\(key)")
     }
     let phases = try #require(object["phases"] as? [String: Double])
-    #expect(Set(phases.keys) == ["forward_backward", "exchange_update"])
+    #expect(Set(phases.keys) == Set(Phase.allCases.map(\.rawValue)))
+    // The parts of a step add up to it; both are medians of few steps.
+    let whole = try #require(object["milliseconds_per_step"] as? Double)
+    #expect(abs(phases.values.reduce(0, +) - whole) < whole / 2)
   }
 }

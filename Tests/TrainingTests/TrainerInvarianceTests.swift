@@ -13,6 +13,8 @@ import Training
     ["model.cell=elman", "model.embedding_size=64", "model.tie_weights=true", "optimizer.name=rmsprop"],
     // All parameters in one block of the norm, which one worker owns.
     ["model.hidden_size=12", "model.embedding_size=8", "model.cell=gru", "model.reset=before"],
+    // Falls back to f32 where the processor has no bf16 instructions; the promise is the same.
+    ["model.cell=lstm", "training.precision=bf16"],
   ])
   func anyNumberOfWorkersGivesTheSameRun(overrides: [String]) throws {
     let bench = try Workbench()
