@@ -37,6 +37,7 @@ static void pack_weights(
     int32_t first_panel, int32_t end_panel) {
   const size_t k_pairs = ((size_t)k + 31) / 32 * 16;  // rows of a forward panel
   const size_t n_pairs = ((size_t)n + 31) / 32 * 16;  // rows of a backward panel
+  const int bypass = bypasses_cache((size_t)n * (size_t)k * sizeof(uint16_t));
   uint32_t *to_forward = (uint32_t *)forward, *to_backward = (uint32_t *)backward;
   for (int panel = first_panel; panel < end_panel; panel++)
     for (int k0 = 0; k0 < k; k0 += 32)
@@ -59,13 +60,15 @@ static void pack_weights(
             for (int i = 0; i < LANES; i += 2) {
               __m512i a = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)rows[i]));
               __m512i b = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)rows[i + 1]));
-              _mm512_storeu_si512(to + (size_t)(i / 2) * PANEL, _mm512_or_si512(a, _mm512_slli_epi32(b, 16)));
+              store_packed(
+                  (float *)to + (size_t)(i / 2) * PANEL, (vf)_mm512_or_si512(a, _mm512_slli_epi32(b, 16)), bypass);
             }
           }
         transpose16(r);
         uint32_t *to = to_forward + ((size_t)panel * k_pairs + k0 / 2) * PANEL + part * LANES;
-        for (int i = 0; i < LANES; i++) memcpy(to + (size_t)i * PANEL, &r[i], sizeof r[i]);
+        for (int i = 0; i < LANES; i++) store_packed((float *)to + (size_t)i * PANEL, r[i], bypass);
       }
+  if (bypass) publish_packed();
 }
 
 enum { BURN_CHAINS = 24 };

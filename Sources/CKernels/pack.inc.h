@@ -9,6 +9,7 @@ static void pack_weights(
     int32_t end_panel) {
   const size_t k_rows = ((size_t)k + 15) / 16 * 16;  // rows of a forward panel
   const size_t n_rows = ((size_t)n + 15) / 16 * 16;  // rows of a backward panel
+  const int bypass = bypasses_cache((size_t)n * (size_t)k * sizeof(float));
   for (int panel = first_panel; panel < end_panel; panel++)
     for (int k0 = 0; k0 < k; k0 += LANES)
       for (int part = 0; part < PANEL / LANES; part++) {
@@ -18,10 +19,11 @@ static void pack_weights(
           r[i] = n0 + i < n ? load_n(w + (n0 + i) * stride + k0, k - k0) : (vf)0.0f;
         if (backward && (size_t)n0 < n_rows) {
           float *to = backward + ((size_t)(k0 / PANEL) * n_rows + n0) * PANEL + k0 % PANEL;
-          for (int i = 0; i < LANES; i++) store(to + (size_t)i * PANEL, r[i]);
+          for (int i = 0; i < LANES; i++) store_packed(to + (size_t)i * PANEL, r[i], bypass);
         }
         transpose16(r);
         float *to = forward + ((size_t)panel * k_rows + k0) * PANEL + part * LANES;
-        for (int i = 0; i < LANES; i++) store(to + (size_t)i * PANEL, r[i]);
+        for (int i = 0; i < LANES; i++) store_packed(to + (size_t)i * PANEL, r[i], bypass);
       }
+  if (bypass) publish_packed();
 }

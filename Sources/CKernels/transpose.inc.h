@@ -27,3 +27,21 @@ INLINE void transpose16(vf r[16]) {
   for (int i = 0; i < 16; i++)
     if (!(i & 1)) SWAP_HALVES(1, i, LOW1, HIGH1)
 }
+
+// Packed weights that are too large to stay in cache until they are read go past it: a store that fetches its line first
+// would move twice the bytes.
+INLINE int bypasses_cache(size_t bytes) { return bytes > (size_t)8 << 20; }
+
+INLINE void store_packed(float *p, vf v, int bypass) {
+  if (bypass) __builtin_nontemporal_store(v, (vf *)p);  // panels are aligned, and so are their rows
+  else store(p, v);
+}
+
+// Orders such stores before the barrier behind which other workers read them.
+INLINE void publish_packed(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_sfence();
+#else
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}
