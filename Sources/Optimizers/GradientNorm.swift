@@ -7,11 +7,24 @@ package enum GradientNorm {
   package static let block = 1 << 14
 
   /// Sums of squares of the blocks of `gradients`, written to `sums`: one for each `block` floats, the last one short.
+  ///
+  /// - Parameter skipping: where given, the first `zeros` floats are zero but for the ascending ranges `except`, which
+  ///   count from `from`: blocks of nothing but zeros are not read. Their sum is zero all the same.
   package static func blockSums(
-    _ gradients: UnsafePointer<Float>, count: Int, into sums: UnsafeMutablePointer<Double>
+    _ gradients: UnsafePointer<Float>, count: Int, into sums: UnsafeMutablePointer<Double>,
+    skipping sparse: (zeros: Int, except: [Range<Int>], from: Int)? = nil
   ) {
+    var next = 0
     for (index, start) in stride(from: 0, to: count, by: block).enumerated() {
-      sums[index] = VectorMath.squaredNorm(gradients + start, count: min(block, count - start))
+      let end = min(start + block, count)
+      if let sparse, end <= sparse.zeros {
+        while next < sparse.except.count, sparse.except[next].upperBound - sparse.from <= start { next += 1 }
+        guard next < sparse.except.count, sparse.except[next].lowerBound - sparse.from < end else {
+          sums[index] = 0
+          continue
+        }
+      }
+      sums[index] = VectorMath.squaredNorm(gradients + start, count: end - start)
     }
   }
 

@@ -26,36 +26,56 @@ package final class Optimizer {
   ///   - weights: the whole arena.
   ///   - gradients: the summed gradients of the segment, `segment.count` floats.
   ///   - gradientScale: 1 / tokens times the clipping factor.
+  ///   - sparse: where given, only these ranges of the arena and what lies behind the given place are updated: the
+  ///     other gradients are zero, and the rule leaves such weights alone.
   package func step(
-    weights: FloatBuffer, gradients: UnsafePointer<Float>, gradientScale: Float, learningRate: Double
+    weights: FloatBuffer, gradients: UnsafePointer<Float>, gradientScale: Float, learningRate: Double,
+    only sparse: (ranges: [Range<Int>], behind: Int)? = nil
   ) {
     updates += 1
     var constants = UpdateConstants()
     constants.learningRate = learningRate
     constants.gradientScale = gradientScale
     constants.weightDecay = weightDecay
-    let w = weights.pointer + segment.lowerBound
-    let count = segment.count
+    if case .adam(let beta1, let beta2, _) = kind {
+      constants.biasCorrection1 = 1 - power(beta1, updates)
+      constants.biasCorrection2 = 1 - power(beta2, updates)
+    }
+    guard let sparse else {
+      update(segment, of: weights, gradients, constants)
+      return
+    }
+    for range in sparse.ranges { update(range, of: weights, gradients, constants) }
+    let dense = max(segment.lowerBound, min(sparse.behind, segment.upperBound))..<segment.upperBound
+    update(dense, of: weights, gradients, constants)
+  }
+
+  /// Applies the rule to a range of the arena inside the segment.
+  private func update(
+    _ range: Range<Int>, of weights: FloatBuffer, _ gradients: UnsafePointer<Float>, _ constants: UpdateConstants
+  ) {
+    var constants = constants
+    let (w, offset, count) = (weights.pointer + range.lowerBound, range.lowerBound - segment.lowerBound, range.count)
+    let g = gradients + offset
+    func slot(_ index: Int) -> UnsafeMutablePointer<Float> { slots[index].pointer + offset }
     switch kind {
     case .sgd(momentum: 0):
-      UpdateRule.sgd(w, gradients, count: count, constants)
+      UpdateRule.sgd(w, g, count: count, constants)
     case .sgd(let momentum):
       constants.momentum = momentum
-      UpdateRule.momentum(w, gradients, velocity: slots[0].pointer, count: count, constants)
+      UpdateRule.momentum(w, g, velocity: slot(0), count: count, constants)
     case .adam(let beta1, let beta2, let epsilon):
       constants.beta1 = beta1
       constants.beta2 = beta2
       constants.epsilon = epsilon
-      constants.biasCorrection1 = 1 - power(beta1, updates)
-      constants.biasCorrection2 = 1 - power(beta2, updates)
-      UpdateRule.adam(w, gradients, first: slots[0].pointer, second: slots[1].pointer, count: count, constants)
+      UpdateRule.adam(w, g, first: slot(0), second: slot(1), count: count, constants)
     case .rmsprop(let alpha, let epsilon):
       constants.alpha = alpha
       constants.epsilon = epsilon
-      UpdateRule.rmsprop(w, gradients, square: slots[0].pointer, count: count, constants)
+      UpdateRule.rmsprop(w, g, square: slot(0), count: count, constants)
     case .adagrad(let epsilon):
       constants.epsilon = epsilon
-      UpdateRule.adagrad(w, gradients, sum: slots[0].pointer, count: count, constants)
+      UpdateRule.adagrad(w, g, sum: slot(0), count: count, constants)
     }
   }
 

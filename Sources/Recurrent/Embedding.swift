@@ -102,6 +102,13 @@ package final class Embedding {
     }
   }
 
+  /// The tokens whose rows of `store`'s gradient the last ``writeGradient(_:_:rows:to:of:)`` wrote, each once; valid
+  /// until the next.
+  func touchedTokens(of store: ParameterStore) -> UnsafeBufferPointer<Int32> {
+    let list = touchedRows(of: store)
+    return UnsafeBufferPointer(rebasing: list.tokens[0..<list.count])
+  }
+
   private func touchedRows(of store: ParameterStore) -> TouchedRows {
     let key = ObjectIdentifier(store)
     if let list = touched[key] { return list }

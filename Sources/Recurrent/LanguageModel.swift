@@ -141,6 +141,12 @@ package final class LanguageModel {
     return try head.logits(of: y.rows(((window.steps - 1) * window.streams)..<window.rows))
   }
 
+  /// The tokens whose rows of a gradient's `encoder.weight` are not zero, each once: those that the last training pass
+  /// met in the streams of its subtree.
+  package func touchedTokens(of gradient: NodeGradient) -> UnsafeBufferPointer<Int32> {
+    embedding.touchedTokens(of: gradient.store)
+  }
+
   /// Sets every state to zero: the start of an epoch or of a text.
   package func resetStates() {
     for state in states { state.values.update(repeating: 0) }

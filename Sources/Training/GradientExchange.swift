@@ -34,6 +34,8 @@ package final class GradientExchange {
   private let arena: SegmentedArena
   private let reduction: TreeReduction?
   private let tiedReduction: TreeReduction?
+  /// The embedding's touched rows, where that matrix is sparse.
+  private let embeddingRows: EmbeddingRows?
   /// The whole gradient, for a plain allreduce only. The model's own gradients are not to be added into: the embedding's
   /// counts on rows of tokens that it has not seen to stay zero.
   private let total: FloatBuffer?
@@ -56,16 +58,19 @@ package final class GradientExchange {
   /// - Parameters:
   ///   - model: the worker's model, whose gradients are exchanged and whose weights are updated.
   ///   - sharesWeights: whether all workers' models have the same ``ModelWeights`` object.
+  ///   - isEmbeddingSparse: for tests that hold both ways against each other; nil: what is cheaper.
   package init(
     _ group: any WorkerGroup, model: LanguageModel, optimizer kind: OptimizerKind, weightDecay: Double,
-    method: TrainingConfiguration.Exchange, sharesWeights: Bool
+    method: TrainingConfiguration.Exchange, sharesWeights: Bool, isEmbeddingSparse: Bool? = nil
   ) throws {
     self.group = group
     self.model = model
     self.method = method
     self.sharesWeights = sharesWeights
     let layout = model.weights.parameters.layout
-    let arena = SegmentedArena(count: layout.count, workers: group.count)
+    let isSparse = isEmbeddingSparse ?? Self.isSparse(model, kind, weightDecay: weightDecay, method)
+    let sparsePrefix = isSparse ? layout["encoder.weight"]?.range.upperBound ?? 0 : 0
+    let arena = SegmentedArena(count: layout.count, workers: group.count, sparsePrefix: sparsePrefix)
     self.arena = arena
     segments = arena.segments
     let tree = model.batch.tree
@@ -74,15 +79,19 @@ package final class GradientExchange {
     switch method {
     case .tree:
       total = nil
-      reduction = try TreeReduction(
-        group, tree: tree, buffers: model.gradients.map(\.store.values), segments: arena.segments)
+      let reduction = try TreeReduction(
+        group, tree: tree, buffers: model.gradients.map(\.store.values), segments: arena.segments,
+        leavingOut: sparsePrefix)
+      self.reduction = reduction
+      embeddingRows =
+        isSparse ? try EmbeddingRows(group, model: model, segments: arena.segments, reduction: reduction) : nil
       tiedReduction = try tiedRange.map { range in
         try TreeReduction(
           group, tree: tree, buffers: model.gradients.compactMap(\.tiedEmbedding),
           segments: arena.segments(within: range))
       }
     case .allreduce:
-      (reduction, tiedReduction) = (nil, nil)
+      (reduction, tiedReduction, embeddingRows) = (nil, nil, nil)
       total = try FloatBuffer(count: layout.count)
     }
     // After a plain allreduce every rank holds the whole gradient and updates all weights by itself, as data-parallel
@@ -101,11 +110,26 @@ package final class GradientExchange {
     }
     recordRanges = ranges
     recordBytes = Self.bytes(of: ranges, Double.self)
-    segmentBytes = Self.bytes(of: arena.segments, Float.self)
+    segmentBytes = Self.bytes(of: arena.segments.map { $0.clamped(to: sparsePrefix..<Int.max) }, Float.self)
     records = .allocate(capacity: next)
     records.initialize(repeating: 0)
     losses = .allocate(capacity: tree.count)
     losses.initialize(repeating: 0)
+  }
+
+  /// Whether the embedding's rows are worth telling apart: the vocabulary is large against a window, and the update
+  /// rule leaves rows with a zero gradient as they are. Follows from the configuration alone.
+  private static func isSparse(
+    _ model: LanguageModel, _ kind: OptimizerKind, weightDecay: Double, _ method: TrainingConfiguration.Exchange
+  ) -> Bool {
+    let shape = model.weights.shape
+    let leavesZerosAlone =
+      switch kind {
+      case .sgd(momentum: 0), .adagrad: weightDecay == 0
+      default: false
+      }
+    return method == .tree && leavesZerosAlone && !shape.tied
+      && 2 * model.batch.window * model.batch.globalStreams <= shape.vocabularySize
   }
 
   deinit {
@@ -130,10 +154,12 @@ package final class GradientExchange {
     let outcome = try gatherRecords(gradient, scale: scale, failure: failure)
     try check(outcome)
     let factor = GradientNorm.clippingFactor(norm: outcome.gradientNorm, limit: clipNorm)
+    let segmentStart = arena.segments[group.rank].lowerBound
     optimizer.step(
-      weights: model.weights.parameters.values,
-      gradients: gradient - arena.segments[group.rank].lowerBound + optimizer.segment.lowerBound,
-      gradientScale: Float(scale * factor), learningRate: learningRate)
+      weights: model.weights.parameters.values, gradients: gradient - segmentStart + optimizer.segment.lowerBound,
+      gradientScale: Float(scale * factor), learningRate: learningRate,
+      only: embeddingRows.map { ($0.pieces, behind: $0.range.upperBound) })
+    embeddingRows?.clear()
     try distributeWeights()
     timer?.enter(.other)
     return outcome
@@ -143,7 +169,9 @@ package final class GradientExchange {
   private func reduceSegment() throws -> UnsafeMutablePointer<Float> {
     let own = arena.segments[group.rank]
     if let reduction {
+      try embeddingRows?.gather()
       let gradient = try reduction.reduce()
+      try embeddingRows?.reduce()
       if let tiedReduction, let tiedRange {
         let part = try tiedReduction.reduce()
         let offset = tiedRange.lowerBound + tiedReduction.segment.lowerBound - own.lowerBound
@@ -171,7 +199,14 @@ package final class GradientExchange {
     let own = recordRanges[rank]
     let blocks = arena.blockCount(of: rank)
     let record = records.baseAddress! + own.lowerBound
-    GradientNorm.blockSums(gradient, count: arena.segments[rank].count, into: record)
+    GradientNorm.blockSums(
+      gradient, count: arena.segments[rank].count, into: record,
+      skipping: embeddingRows.map { rows in
+        (
+          zeros: rows.range.upperBound - arena.segments[rank].lowerBound, except: rows.pieces,
+          from: arena.segments[rank].lowerBound
+        )
+      })
     for (index, loss) in model.shardLosses.enumerated() { record[blocks + index] = loss }
     records[own.upperBound - 2] = StopSignal.received == nil ? 0 : 1
     records[own.upperBound - 1] = failure == nil ? 0 : 1
@@ -222,6 +257,7 @@ package final class GradientExchange {
     if method == .tree, group.count > 1 {
       try group.allGather(
         UnsafeMutableRawBufferPointer(model.weights.parameters.values.buffer), segments: segmentBytes)
+      try embeddingRows?.distribute()
     }
     timer?.enter(.packing)
     try model.weights.pack()

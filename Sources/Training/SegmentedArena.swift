@@ -6,12 +6,14 @@ struct SegmentedArena: Sendable {
   /// One range of floats a worker, in order, covering the arena.
   let segments: [Range<Int>]
 
-  init(count: Int, workers: Int) {
+  /// - Parameter sparsePrefix: floats at the front that cost next to nothing, because few of them are touched in a step.
+  ///   They go to the first worker besides its share of the others.
+  init(count: Int, workers: Int, sparsePrefix: Int = 0) {
     let block = GradientNorm.block
-    let blocks = (count + block - 1) / block
-    segments = (0..<workers).map { worker in
-      min(worker * blocks / workers * block, count)..<min((worker + 1) * blocks / workers * block, count)
-    }
+    let first = sparsePrefix / block
+    let blocks = (count + block - 1) / block - first
+    func start(of worker: Int) -> Int { worker == 0 ? 0 : min((first + worker * blocks / workers) * block, count) }
+    segments = (0..<workers).map { start(of: $0)..<($0 + 1 == workers ? count : start(of: $0 + 1)) }
   }
 
   /// Norm blocks of a worker's segment.

@@ -20,6 +20,8 @@ package final class TreeReduction {
   private let rounds: [Round]  // empty where memory is shared
   private var sources: [[UnsafePointer<Float>]]  // [worker][node], at the segment's first float
   private let partialSums: FloatBuffer
+  /// The part of the segment that ``reduce()`` sums up.
+  private let dense: Range<Int>
   private let sharesMemory: Bool
 
   /// Floats that pass through the tree at a time: the levels' partial sums stay in the first-level cache.
@@ -42,12 +44,15 @@ package final class TreeReduction {
   /// - Parameters:
   ///   - buffers: this worker's subtree sums, one a node of ``nodes(ofWorker:of:tree:)``; all of one size.
   ///   - segments: who gets what.
+  ///   - prefix: floats at the front of the buffers that ``reduce()`` leaves out and ``reduce(pieces:)`` is for.
   package init(
-    _ group: any WorkerGroup, tree: ShardTree, buffers: [FloatBuffer], segments: [Range<Int>]
+    _ group: any WorkerGroup, tree: ShardTree, buffers: [FloatBuffer], segments: [Range<Int>],
+    leavingOut prefix: Int = 0
   ) throws {
     self.group = group
     own = buffers
     segment = segments[group.rank]
+    dense = max(segment.lowerBound, min(prefix, segment.upperBound))..<segment.upperBound
     let nodesOfWorkers = (0..<group.count).map { worker in
       tree.maximalSubtrees(covering: tree.shards(ofWorker: worker, of: group.count))
     }
@@ -88,7 +93,9 @@ package final class TreeReduction {
         worker == rank ? [] : try nodes.map { _ in try FloatBuffer(count: length) }
       }
       received = inbox
-      rounds = Self.rounds(rank: rank, own: buffers, inbox: inbox, nodesOfWorkers, segments)
+      rounds = Self.rounds(
+        rank: rank, own: buffers, inbox: inbox, nodesOfWorkers, segments.map { $0.clamped(to: prefix..<Int.max) },
+        inboxStart: first)
       sources = nodesOfWorkers.indices.map { worker in
         worker == rank
           ? buffers.map { UnsafePointer($0.pointer + first) } : inbox[worker].map { UnsafePointer($0.pointer) }
@@ -107,12 +114,39 @@ package final class TreeReduction {
     } else {
       for round in rounds { try group.exchange(sending: round.sending, receiving: round.receiving) }
     }
-    for offset in stride(from: 0, to: segment.count, by: Self.chunk) {
-      let count = min(Self.chunk, segment.count - offset)
+    sumUp(dense, into: result)
+    return result.pointer
+  }
+
+  /// Sums up single pieces of the segment, in floats of the buffers, after ``reduce()`` and into the same memory. What
+  /// workers of other processes have there must be in ``inbox(ofWorker:node:)``.
+  func reduce(pieces: [Range<Int>]) {
+    guard let result else { return }
+    for piece in pieces { sumUp(piece, into: result) }
+  }
+
+  /// Makes pieces that were summed up zero again, here and in the inboxes.
+  func clear(pieces: [Range<Int>]) {
+    guard let result else { return }
+    for piece in pieces {
+      let offset = piece.lowerBound - segment.lowerBound
+      (result.pointer + offset).update(repeating: 0, count: piece.count)
+      for inbox in received.joined() { (inbox.pointer + offset).update(repeating: 0, count: piece.count) }
+    }
+  }
+
+  /// Where a subtree sum of another process's worker is kept: its part of this worker's segment.
+  func inbox(ofWorker worker: Int, node: Int) -> FloatBuffer { received[worker][node] }
+
+  /// Whether workers read one another's sums in place.
+  var readsInPlace: Bool { sharesMemory }
+
+  private func sumUp(_ range: Range<Int>, into result: FloatBuffer) {
+    for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.chunk) {
+      let (offset, count) = (start - segment.lowerBound, min(Self.chunk, range.upperBound - start))
       let total = evaluate(sum, offset: offset, count: count, depth: 0)
       (result.pointer + offset).update(from: total, count: count)
     }
-    return result.pointer
   }
 
   /// The sum's floats at `offset`: in place where a worker holds them, else in the partial sums of `depth`.
@@ -132,8 +166,11 @@ package final class TreeReduction {
   /// One round for each subtree that a worker has at most; workers with fewer send nothing in the later rounds.
   private static func rounds(
     rank: Int, own: [FloatBuffer], inbox: [[FloatBuffer]], _ nodesOfWorkers: [[ShardTree.Node]],
-    _ segments: [Range<Int>]
+    _ segments: [Range<Int>], inboxStart: Int
   ) -> [Round] {
+    // Empty where the whole segment is left out; an inbox then has no such place.
+    let mine = segments[rank]
+    let kept = mine.isEmpty ? 0..<0 : (mine.lowerBound - inboxStart)..<(mine.upperBound - inboxStart)
     let nothing = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     let count = nodesOfWorkers.map(\.count).max() ?? 0
     return (0..<count).map { round in
@@ -142,7 +179,7 @@ package final class TreeReduction {
       for (worker, segment) in segments.enumerated() where worker != rank {
         if round < own.count { sending[worker] = UnsafeRawBufferPointer(own[round][segment]) }
         if round < inbox[worker].count {
-          receiving[worker] = UnsafeMutableRawBufferPointer(inbox[worker][round].buffer)
+          receiving[worker] = UnsafeMutableRawBufferPointer(inbox[worker][round][kept])
         }
       }
       return Round(sending: sending, receiving: receiving)

@@ -12,6 +12,8 @@ struct TrainingRankTests {
       ["train", "model.cell=elman", "model.embedding_size=64", "model.tie_weights=true", "optimizer.name=rmsprop"],
       // All parameters in one block of the norm, which one worker owns.
       ["train", "model.hidden_size=12", "model.embedding_size=8", "optimizer.name=adagrad"],
+      // A window small against the vocabulary: the embedding's rows travel one by one.
+      ["train", "data.window=1", "training.gradient_shards=4", "optimizer.name=adagrad", "training.steps=40"],
       ["train-stop"],
     ], [1, 2, 3, 4])
   func ranksGiveWhatOneWorkerGives(_ scenario: [String], ranks: Int) throws {
