@@ -38,7 +38,7 @@ struct TrainingRankTests {
     #expect(!outcome.timedOut && outcome.status == 65)
     #expect(errors.count == 1)
     #expect(errors.first?.hasPrefix("error: worker 2: ") == true && errors.first?.contains("train-00002.h5") == true)
-    #expect(outcome.wallTime < .seconds(30))
+    #expect(outcome.wallTime < .seconds(15))
   }
 
   @Test(arguments: [1, 3])
@@ -53,7 +53,7 @@ struct TrainingRankTests {
     #expect(!outcome.timedOut && outcome.status == 73)
     #expect(errors.count == 1)
     #expect(errors.first?.contains("metrics.jsonl") == true && errors.first?.contains("File too large") == true)
-    #expect(outcome.wallTime < .seconds(30))
+    #expect(outcome.wallTime < .seconds(15))
   }
 
   /// Our own lines, without what mpirun adds to them.
