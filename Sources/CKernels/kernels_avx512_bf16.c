@@ -16,6 +16,7 @@
 #define WEIGHT_GRADIENT weight_gradient
 #include "weight_gradient.inc.h"
 #include "transpose.inc.h"
+#include "product.inc.h"
 
 static void convert(uint16_t *to, const float *from, size_t n) {
   size_t j = 0;
@@ -90,6 +91,7 @@ static float burn(int64_t iterations) {
 static const ls_bfloat16_kernels table = {
     .burn_operations = BURN_CHAINS * 16 * 2 * 2,
     .weight_gradient = weight_gradient,
+    .product = product,
     .convert = convert,
     .pack_weights = pack_weights,
     .burn = burn,

@@ -11,12 +11,18 @@
 #define WEIGHT_GRADIENT weight_gradient
 #include "weight_gradient.inc.h"
 #include "pack.inc.h"
+#if ISA_AVX512
+#include "product.inc.h"
+#endif
 #include "ceiling.inc.h"
 
 const ls_kernels ISA_TABLE = {
     .name = ISA_NAME,
     .fma_per_iteration = FMA_CHAINS * TILE_LANES * 2,
     .weight_gradient = weight_gradient,
+#if ISA_AVX512
+    .product = product,
+#endif
     .pack_weights = pack_weights,
     .lstm_forward = lstm_forward,
     .lstm_backward = lstm_backward,

@@ -41,9 +41,26 @@ package final class OperandScratch {
   func rounded(_ source: MatrixView) throws -> UnsafeMutablePointer<UInt16> {
     guard let table = bfloat16Kernels else { preconditionFailure("no bf16 instructions on this processor") }
     let count = source.rows * source.columns
-    if buffer.map({ $0.count * 2 < count }) ?? true { buffer = try FloatBuffer(count: (count + 1) / 2) }
-    let target = UnsafeMutableRawPointer(buffer!.pointer).assumingMemoryBound(to: UInt16.self)
+    let target = try halves(count)
     table.convert(target, source.pointer, count)
     return target
+  }
+
+  /// As ``rounded(_:)``, but each row filled up with a zero to a whole number of pairs.
+  func roundedPairs(_ source: MatrixView) throws -> UnsafeMutablePointer<UInt16> {
+    guard source.columns % 2 != 0 else { return try rounded(source) }
+    guard let table = bfloat16Kernels else { preconditionFailure("no bf16 instructions on this processor") }
+    let stride = source.columns + 1
+    let target = try halves(source.rows * stride)
+    for row in 0..<source.rows {
+      table.convert(target + row * stride, source.pointer + row * source.columns, source.columns)
+      target[row * stride + source.columns] = 0
+    }
+    return target
+  }
+
+  private func halves(_ count: Int) throws -> UnsafeMutablePointer<UInt16> {
+    if buffer.map({ $0.count * 2 < count }) ?? true { buffer = try FloatBuffer(count: (count + 1) / 2) }
+    return UnsafeMutableRawPointer(buffer!.pointer).assumingMemoryBound(to: UInt16.self)
   }
 }

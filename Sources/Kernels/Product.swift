@@ -1,11 +1,21 @@
 import Arena
+import CKernels
 import COneDNN
 import Failures
 
 /// Multiplies rows by a ``PackedMatrix``: y = x·W or y += x·W. One worker's handle on weights that workers may share.
 ///
-/// A oneDNN primitive is made the first time a shape is met and kept, so the steady state allocates nothing.
+/// Where the weights are in panels and this processor has a kernel for them, it runs: it knows that the same weights
+/// come again at the next time step, which the library cannot. Otherwise a oneDNN primitive, made the first time a shape
+/// is met and kept, so the steady state allocates nothing.
 package final class Product {
+  /// Who multiplies. The choice is there for tests and for comparing speeds.
+  package enum Implementation: Sendable, CaseIterable {
+    /// Our kernel where there is one for this processor and layout, else the library.
+    case best
+    case oneDNN
+  }
+
   package let weights: PackedMatrix
 
   private struct Shape: Hashable {
@@ -15,13 +25,19 @@ package final class Product {
 
   private let stream: OneDNNStream
   private let scratch: OperandScratch
+  private let kernel: (@convention(c) (UnsafeMutablePointer<ls_product_job>) -> Void)?
+  private var reversed: Int32 = 0
   private var primitives: [Shape: MatmulPrimitive] = [:]
 
   /// - Parameter scratch: where bf16 copies of operands go; products of one worker may share it.
-  package init(_ weights: PackedMatrix, scratch: OperandScratch = OperandScratch()) throws {
+  package init(
+    _ weights: PackedMatrix, scratch: OperandScratch = OperandScratch(), implementation: Implementation = .best
+  ) throws {
     self.weights = weights
     self.scratch = scratch
     stream = try OneDNNStream()
+    let own = weights.precision == .f32 ? kernels.product : bfloat16Kernels?.product
+    kernel = implementation == .best && weights.isInPanels ? own : nil
   }
 
   /// y[rows, outer] (+)= x[rows, inner] · W[inner, outer]. Throws ``OneDNNError``.
@@ -33,6 +49,10 @@ package final class Product {
     precondition(x.columns == weights.inner && y.columns == weights.outer && x.rows == y.rows, "shapes don't fit")
     if x.rows == 0 { return }
     precondition(x.isDense && y.isDense, "a product of matrices with gaps between their rows")
+    if let kernel {
+      try multiply(x, into: y, accumulating: accumulating, by: kernel)
+      return
+    }
     let shape = Shape(rows: x.rows, accumulating: accumulating)
     let primitive: MatmulPrimitive
     if let known = primitives[shape] {
@@ -44,6 +64,24 @@ package final class Product {
     let source: UnsafeRawPointer =
       weights.precision == .f32 ? UnsafeRawPointer(x.pointer) : UnsafeRawPointer(try scratch.rounded(x))
     try primitive.execute(source, y, stream)
+  }
+
+  private func multiply(
+    _ x: MatrixView, into y: MatrixView, accumulating: Bool,
+    by kernel: @convention(c) (UnsafeMutablePointer<ls_product_job>) -> Void
+  ) throws {
+    let operand: UnsafeRawPointer
+    let stride: Int
+    switch weights.precision {
+    case .f32: (operand, stride) = (UnsafeRawPointer(x.pointer), x.columns)
+    case .bf16: (operand, stride) = (UnsafeRawPointer(try scratch.roundedPairs(x)), (x.columns + 1) / 2)
+    }
+    var job = ls_product_job(
+      x: operand, x_stride: stride, w: weights.packed.pointer, y: y.pointer, y_stride: y.columns,
+      rows: Int32(x.rows), inner: Int32(x.columns), outer: Int32(y.columns), accumulate: accumulating ? 1 : 0,
+      reversed: reversed)
+    kernel(&job)
+    reversed = job.reversed
   }
 
   /// The naive twin: one chain of additions an element, in `Double`.

@@ -20,7 +20,7 @@ struct BFloat16Tests {
     return copy
   }
 
-  @Test(arguments: [1, 7, 8, 33], [1, 2, 7, 8, 33, 100])
+  @Test(arguments: [1, 7, 8, 33, 100], [1, 2, 7, 8, 33, 100, 1601])
   func productsAreThoseOfRoundedOperands(rows: Int, inner: Int) throws {
     for outer in [1, 7, 33, 65] {
       try withScratch { scratch in
@@ -29,13 +29,16 @@ struct BFloat16Tests {
         try packed.pack(weights, transposed: true)
         let x = try scratch.uniform(rows, inner)
         for accumulating in [false, true] {
-          let y = try scratch.uniform(rows, outer)
-          let expected = try scratch.copy(y)
-          try Product(packed).multiply(x, into: y, accumulating: accumulating)
+          let start = try scratch.uniform(rows, outer)
+          let expected = try scratch.copy(start)
           Product.naive(
             try rounded(x, scratch), try rounded(weights, scratch), transposed: true, into: expected,
             accumulating: accumulating)
-          #expect(largestError(y.values, expected.values) < 1e-6 * Double(inner).squareRoot() + 1e-6)
+          for implementation in Product.Implementation.allCases {
+            let y = try scratch.copy(start)
+            try Product(packed, implementation: implementation).multiply(x, into: y, accumulating: accumulating)
+            #expect(largestError(y.values, expected.values) < 1e-6 * Double(inner).squareRoot() + 1e-6)
+          }
         }
       }
     }

@@ -17,22 +17,32 @@ import Testing
     [1, 7, 8, 33].flatMap { rows in
       [1, 7, 8, 33].flatMap { inner in [1, 7, 8, 33].map { Sizes(rows: rows, inner: inner, outer: $0) } }
     } + [Sizes(rows: 20, inner: 650, outer: 2600), Sizes(rows: 3, inner: 2600, outer: 650)]
+    // More rows than a block, a longer inner dimension than a slice, and every width of a last panel.
+    + [Sizes(rows: 97, inner: 769, outer: 80), Sizes(rows: 200, inner: 1700, outer: 65)]
+    + [15, 16, 17, 31, 32, 47, 48, 49, 63, 64, 129].map { Sizes(rows: 13, inner: 40, outer: $0) }
 
-  @Test(arguments: sizes, [false, true]) func agreesWithTheNaiveTwin(_ sizes: Sizes, transposed: Bool) throws {
+  @Test(arguments: sizes, Product.Implementation.allCases)
+  func agreesWithTheNaiveTwin(_ sizes: Sizes, by implementation: Product.Implementation) throws {
+    for transposed in [false, true] { try compareWithTheNaiveTwin(sizes, transposed: transposed, implementation) }
+  }
+
+  private func compareWithTheNaiveTwin(
+    _ sizes: Sizes, transposed: Bool, _ implementation: Product.Implementation
+  ) throws {
     try withScratch { scratch in
       let (inner, outer) = (sizes.inner, sizes.outer)
       let weights = try transposed ? scratch.uniform(outer, inner) : scratch.uniform(inner, outer)
       let packed = try PackedMatrix(inner: inner, outer: outer)
       try packed.pack(weights, transposed: transposed)
-      let product = try Product(packed)
+      let product = try Product(packed, implementation: implementation)
       let x = try scratch.uniform(sizes.rows, inner)
       let y = try scratch.uniform(sizes.rows, outer)
       for accumulating in [false, true] {
         let expected = try scratch.copy(y)
         Product.naive(x, weights, transposed: transposed, into: expected, accumulating: accumulating)
         try product.multiply(x, into: y, accumulating: accumulating)
-        // Values up to 1: an error in the sixth decimal of each, and rounding grows as the root of their number.
-        let tolerance = 2e-6 * Float(inner).squareRoot()
+        // Terms up to 1: sums grow as the root of their number, and so do their roundings.
+        let tolerance = 1e-6 + 2e-7 * Float(inner)
         #expect(zip(y.values, expected.values).allSatisfy { abs($0 - $1) < tolerance })
       }
     }
@@ -69,6 +79,22 @@ import Testing
         Product.naive(x, weights, transposed: transposed, into: expected)
         #expect(largestError(y.values, expected.values) < 2e-6)
       }
+    }
+  }
+
+  /// Panels are taken from either end by turns.
+  @Test(arguments: [(20, 100, 300), (100, 800, 100), (200, 1600, 130)])
+  func everyCallGivesTheSameBits(rows: Int, inner: Int, outer: Int) throws {
+    try withScratch { scratch in
+      let packed = try PackedMatrix(inner: inner, outer: outer)
+      try packed.pack(scratch.uniform(inner, outer), transposed: false)
+      let (product, x) = (try Product(packed), try scratch.uniform(rows, inner))
+      let results = try (0..<3).map { _ in
+        let y = try scratch.zeros(rows, outer)
+        try product.multiply(x, into: y)
+        return y.bits
+      }
+      #expect(results[0] == results[1] && results[1] == results[2])
     }
   }
 

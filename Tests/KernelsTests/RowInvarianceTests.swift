@@ -17,17 +17,21 @@ import Testing
   static let sizes = [
     (650, 2600), (2600, 650), (128, 65), (65, 128), (200, 800), (800, 200), (33, 7), (7, 33), (1, 5), (5, 1), (1, 1),
     (24, 24), (24, 65), (65, 24), (128, 512), (512, 128), (64, 64), (16, 16), (2, 2), (200, 1), (1, 200), (31, 1000),
-    (1000, 31), (256, 256),
+    (1000, 31), (256, 256), (1700, 100),
   ].map { Sizes(inner: $0, outer: $1) }
 
   static let rowCounts = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13, 16, 20, 25, 40, 63, 64, 65, 87, 350]
 
   @Test(arguments: sizes, Precision.allCases.filter(\.isAvailable))
   func rowsDoNotDependOnTheirNumber(_ sizes: Sizes, _ precision: Precision) throws {
+    for implementation in Product.Implementation.allCases { try check(sizes, precision, implementation) }
+  }
+
+  private func check(_ sizes: Sizes, _ precision: Precision, _ implementation: Product.Implementation) throws {
     try withScratch { scratch in
       let all = 400
       let packed = try PackedMatrix(inner: sizes.inner, outer: sizes.outer, precision: precision)
-      let product = try Product(packed)
+      let product = try Product(packed, implementation: implementation)
       let x = try scratch.uniform(all, sizes.inner)
       let start = try scratch.uniform(all, sizes.outer)
       for transposed in [false, true] {
@@ -48,7 +52,8 @@ import Testing
             }
             if parts.rows(0..<covered).bits != whole.rows(0..<covered).bits { different.append(count) }
           }
-          #expect(different.isEmpty, "row counts, transposed \(transposed), accumulating \(accumulating)")
+          #expect(
+            different.isEmpty, "row counts, transposed \(transposed), accumulating \(accumulating), \(implementation)")
         }
       }
     }

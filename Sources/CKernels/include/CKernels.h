@@ -36,6 +36,22 @@ typedef struct {
   float *_Nullable bias;           // [m] or null: sum over rows of a, along the same tree
 } ls_weight_gradient_job;
 
+/// One product with packed weights: y[rows x outer] (+)= x[rows x inner] w[inner x outer].
+typedef struct {
+  const void *x;                   // rows of f32; of bf16 in pairs, the last one filled up with zero
+  ptrdiff_t x_stride;              // in floats, or pairs
+  const void *w;                   // panels, as pack_weights writes them
+  float *y;
+  ptrdiff_t y_stride;
+  int32_t rows;
+  int32_t inner;
+  int32_t outer;
+  int32_t accumulate;
+  /// Whether to begin with the last panel; updated, so that the next call on these weights begins where this one ended,
+  /// with what is still in cache.
+  int32_t reversed;
+} ls_product_job;
+
 /// Elementwise part of one LSTM time step; all buffers hold `rows` rows.
 typedef struct {
   int32_t rows;
@@ -99,6 +115,8 @@ typedef struct {
   int32_t fma_per_iteration;       // vector FMAs times lanes times 2, of one iteration of fma_burn
 
   void (*weight_gradient)(const ls_weight_gradient_job *job, float *scratch);
+  /// Null in builds that have no better one than the library's.
+  void (*_Nullable product)(ls_product_job *job);
   /// Packs panels first..<end (of 64 rows of w each) of w[n, k] for x w^T (forward) and, unless null, dy w (backward).
   void (*pack_weights)(
       const float *w, ptrdiff_t stride, int32_t n, int32_t k, float *forward, float *_Nullable backward,
@@ -152,6 +170,7 @@ typedef struct {
   int32_t burn_operations;         // floating-point operations of one iteration of burn
   /// As in ls_kernels; operands are rounded to bf16 as they are packed, bias sums stay in f32.
   void (*weight_gradient)(const ls_weight_gradient_job *job, float *scratch);
+  void (*product)(ls_product_job *job);
   /// Rounds to nearest even.
   void (*convert)(uint16_t *to, const float *from, size_t n);
   void (*pack_weights)(
