@@ -16,9 +16,12 @@ package final class TreeReduction {
   private let own: [FloatBuffer]
   private let sum: Sum
   private let result: FloatBuffer?  // nil for a single worker, whose own sum is the whole tree
-  private let received: [[FloatBuffer]]  // [worker][node] of one segment; empty where memory is shared
-  private let rounds: [Round]  // empty where memory is shared
-  private var sources: [[UnsafePointer<Float>]]  // [worker][node], at the segment's first float
+  /// What other processes send, [worker][node]: one piece, and the whole of what ``reduce()`` leaves out.
+  private let pieceInbox: [[FloatBuffer]]
+  private let prefixInbox: [[FloatBuffer]]
+  private let pieces: [Piece]  // empty where memory is shared
+  /// Where to read the sums of the range at hand, [worker][node], as if from the segment's first float.
+  private var sources: [[UnsafePointer<Float>]]
   private let partialSums: FloatBuffer
   /// The part of the segment that ``reduce()`` sums up.
   private let dense: Range<Int>
@@ -26,6 +29,8 @@ package final class TreeReduction {
 
   /// Floats that pass through the tree at a time: the levels' partial sums stay in the first-level cache.
   private static let chunk = 1024
+  /// Floats of one message: what arrives is summed up while it is in cache, yet is long enough for a network.
+  private static let pieceFloats = 128 << 10
 
   /// A sum of the tree: the subtree of some worker, or two sums.
   private indirect enum Sum {
@@ -37,6 +42,13 @@ package final class TreeReduction {
   private struct Round {
     let sending: [UnsafeRawBufferPointer]
     let receiving: [UnsafeMutableRawBufferPointer]
+  }
+
+  /// A part of every segment: one round for each subtree that a worker has at most.
+  private struct Piece {
+    /// Of this worker's segment, in floats of the buffers.
+    let range: Range<Int>
+    let rounds: [Round]
   }
 
   /// Collective.
@@ -66,7 +78,7 @@ package final class TreeReduction {
     self.sum = sum(tree.root)
     partialSums = try FloatBuffer(count: Self.chunk * (tree.root.level + 1))
     if group.count == 1 {
-      (result, received, rounds, sources, sharesMemory) = (nil, [], [], [], true)
+      (result, pieceInbox, prefixInbox, pieces, sources, sharesMemory) = (nil, [], [], [], [], true)
       return
     }
     result = try FloatBuffer(count: segment.count)
@@ -76,7 +88,7 @@ package final class TreeReduction {
     for (index, buffer) in own.enumerated() { (table + index).initialize(to: buffer.pointer) }
     let first = segment.lowerBound
     if let tables = try group.share(UnsafeMutableRawPointer(table)) {
-      (received, rounds) = ([], [])
+      (pieceInbox, prefixInbox, pieces) = ([], [], [])
       sharesMemory = true
       sources = nodesOfWorkers.enumerated().map { worker, nodes in
         let theirs = tables[worker].assumingMemoryBound(to: UnsafeMutablePointer<Float>.self)
@@ -88,17 +100,20 @@ package final class TreeReduction {
     } else {
       table.deallocate()
       sharesMemory = false
-      let (rank, length) = (group.rank, segment.count)
-      let inbox = try nodesOfWorkers.enumerated().map { worker, nodes in
-        worker == rank ? [] : try nodes.map { _ in try FloatBuffer(count: length) }
+      let rank = group.rank
+      func inbox(_ count: Int) throws -> [[FloatBuffer]] {
+        try nodesOfWorkers.enumerated().map { worker, nodes in
+          worker == rank ? [] : try nodes.map { _ in try FloatBuffer(count: count) }
+        }
       }
-      received = inbox
-      rounds = Self.rounds(
-        rank: rank, own: buffers, inbox: inbox, nodesOfWorkers, segments.map { $0.clamped(to: prefix..<Int.max) },
-        inboxStart: first)
+      let left = segments.map { $0.clamped(to: prefix..<Int.max) }
+      let pieceInbox = try inbox(min(Self.pieceFloats, left[rank].count))
+      self.pieceInbox = pieceInbox
+      prefixInbox = try inbox(segment.clamped(to: 0..<prefix).count)
+      pieces = Self.pieces(rank: rank, own: buffers, inbox: pieceInbox, nodesOfWorkers, left)
       sources = nodesOfWorkers.indices.map { worker in
         worker == rank
-          ? buffers.map { UnsafePointer($0.pointer + first) } : inbox[worker].map { UnsafePointer($0.pointer) }
+          ? buffers.map { UnsafePointer($0.pointer + first) } : pieceInbox[worker].map { UnsafePointer($0.pointer) }
       }
     }
   }
@@ -111,10 +126,13 @@ package final class TreeReduction {
     guard let result else { return own[0].pointer }
     if sharesMemory {
       try group.barrier()
-    } else {
-      for round in rounds { try group.exchange(sending: round.sending, receiving: round.receiving) }
+      sumUp(dense, into: result)
     }
-    sumUp(dense, into: result)
+    for piece in pieces {
+      for round in piece.rounds { try group.exchange(sending: round.sending, receiving: round.receiving) }
+      read(from: pieceInbox, start: piece.range.lowerBound)
+      sumUp(piece.range, into: result)
+    }
     return result.pointer
   }
 
@@ -122,6 +140,7 @@ package final class TreeReduction {
   /// workers of other processes have there must be in ``inbox(ofWorker:node:)``.
   func reduce(pieces: [Range<Int>]) {
     guard let result else { return }
+    read(from: prefixInbox, start: segment.lowerBound)
     for piece in pieces { sumUp(piece, into: result) }
   }
 
@@ -131,15 +150,24 @@ package final class TreeReduction {
     for piece in pieces {
       let offset = piece.lowerBound - segment.lowerBound
       (result.pointer + offset).update(repeating: 0, count: piece.count)
-      for inbox in received.joined() { (inbox.pointer + offset).update(repeating: 0, count: piece.count) }
+      for inbox in prefixInbox.joined() { (inbox.pointer + offset).update(repeating: 0, count: piece.count) }
     }
   }
 
-  /// Where a subtree sum of another process's worker is kept: its part of this worker's segment.
-  func inbox(ofWorker worker: Int, node: Int) -> FloatBuffer { received[worker][node] }
+  /// Where a subtree sum of another process's worker is kept: this worker's segment of what ``reduce()`` leaves out.
+  func inbox(ofWorker worker: Int, node: Int) -> FloatBuffer { prefixInbox[worker][node] }
 
   /// Whether workers read one another's sums in place.
   var readsInPlace: Bool { sharesMemory }
+
+  /// Lets sums take from `inbox` what other processes have sent; its first float stands at `start` of the buffers.
+  private func read(from inbox: [[FloatBuffer]], start: Int) {
+    for (worker, nodes) in inbox.enumerated() {
+      for (node, buffer) in nodes.enumerated() {
+        sources[worker][node] = UnsafePointer(buffer.pointer) - (start - segment.lowerBound)
+      }
+    }
+  }
 
   private func sumUp(_ range: Range<Int>, into result: FloatBuffer) {
     for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.chunk) {
@@ -163,26 +191,32 @@ package final class TreeReduction {
     }
   }
 
-  /// One round for each subtree that a worker has at most; workers with fewer send nothing in the later rounds.
-  private static func rounds(
+  /// The exchanges of all segments, a piece of each at a time. Workers with fewer subtrees or shorter segments send
+  /// nothing in the later rounds.
+  private static func pieces(
     rank: Int, own: [FloatBuffer], inbox: [[FloatBuffer]], _ nodesOfWorkers: [[ShardTree.Node]],
-    _ segments: [Range<Int>], inboxStart: Int
-  ) -> [Round] {
-    // Empty where the whole segment is left out; an inbox then has no such place.
-    let mine = segments[rank]
-    let kept = mine.isEmpty ? 0..<0 : (mine.lowerBound - inboxStart)..<(mine.upperBound - inboxStart)
+    _ segments: [Range<Int>]
+  ) -> [Piece] {
     let nothing = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-    let count = nodesOfWorkers.map(\.count).max() ?? 0
-    return (0..<count).map { round in
-      var sending = [UnsafeRawBufferPointer](repeating: UnsafeRawBufferPointer(nothing), count: segments.count)
-      var receiving = [UnsafeMutableRawBufferPointer](repeating: nothing, count: segments.count)
-      for (worker, segment) in segments.enumerated() where worker != rank {
-        if round < own.count { sending[worker] = UnsafeRawBufferPointer(own[round][segment]) }
-        if round < inbox[worker].count {
-          receiving[worker] = UnsafeMutableRawBufferPointer(inbox[worker][round][kept])
-        }
+    let roundCount = nodesOfWorkers.map(\.count).max() ?? 0
+    let longest = segments.map(\.count).max() ?? 0
+    return stride(from: 0, to: longest, by: pieceFloats).map { start in
+      let parts = segments.map { segment in
+        let part = (segment.lowerBound + start)..<(segment.lowerBound + start + pieceFloats)
+        return part.clamped(to: segment)
       }
-      return Round(sending: sending, receiving: receiving)
+      let rounds = (0..<roundCount).map { round in
+        var sending = [UnsafeRawBufferPointer](repeating: UnsafeRawBufferPointer(nothing), count: segments.count)
+        var receiving = [UnsafeMutableRawBufferPointer](repeating: nothing, count: segments.count)
+        for (worker, part) in parts.enumerated() where worker != rank {
+          if round < own.count { sending[worker] = UnsafeRawBufferPointer(own[round][part]) }
+          if round < inbox[worker].count {
+            receiving[worker] = UnsafeMutableRawBufferPointer(inbox[worker][round][0..<parts[rank].count])
+          }
+        }
+        return Round(sending: sending, receiving: receiving)
+      }
+      return Piece(range: parts[rank], rounds: rounds)
     }
   }
 }
