@@ -30,7 +30,7 @@ package final class TreeReduction {
   /// Floats that pass through the tree at a time: the levels' partial sums stay in the first-level cache.
   private static let chunk = 1024
   /// Floats of one message: what arrives is summed up while it is in cache, yet is long enough for a network.
-  private static let pieceFloats = 128 << 10
+  package static let pieceFloats = 128 << 10
 
   /// A sum of the tree: the subtree of some worker, or two sums.
   private indirect enum Sum {
@@ -57,9 +57,10 @@ package final class TreeReduction {
   ///   - buffers: this worker's subtree sums, one a node of ``nodes(ofWorker:of:tree:)``; all of one size.
   ///   - segments: who gets what.
   ///   - prefix: floats at the front of the buffers that ``reduce()`` leaves out and ``reduce(pieces:)`` is for.
+  ///   - pieceFloats: another length of messages; for tests.
   package init(
     _ group: any WorkerGroup, tree: ShardTree, buffers: [FloatBuffer], segments: [Range<Int>],
-    leavingOut prefix: Int = 0
+    leavingOut prefix: Int = 0, pieceFloats: Int = TreeReduction.pieceFloats
   ) throws {
     self.group = group
     own = buffers
@@ -107,10 +108,10 @@ package final class TreeReduction {
         }
       }
       let left = segments.map { $0.clamped(to: prefix..<Int.max) }
-      let pieceInbox = try inbox(min(Self.pieceFloats, left[rank].count))
+      let pieceInbox = try inbox(min(pieceFloats, left[rank].count))
       self.pieceInbox = pieceInbox
       prefixInbox = try inbox(segment.clamped(to: 0..<prefix).count)
-      pieces = Self.pieces(rank: rank, own: buffers, inbox: pieceInbox, nodesOfWorkers, left)
+      pieces = Self.pieces(of: pieceFloats, rank: rank, own: buffers, inbox: pieceInbox, nodesOfWorkers, left)
       sources = nodesOfWorkers.indices.map { worker in
         worker == rank
           ? buffers.map { UnsafePointer($0.pointer + first) } : pieceInbox[worker].map { UnsafePointer($0.pointer) }
@@ -194,7 +195,7 @@ package final class TreeReduction {
   /// The exchanges of all segments, a piece of each at a time. Workers with fewer subtrees or shorter segments send
   /// nothing in the later rounds.
   private static func pieces(
-    rank: Int, own: [FloatBuffer], inbox: [[FloatBuffer]], _ nodesOfWorkers: [[ShardTree.Node]],
+    of pieceFloats: Int, rank: Int, own: [FloatBuffer], inbox: [[FloatBuffer]], _ nodesOfWorkers: [[ShardTree.Node]],
     _ segments: [Range<Int>]
   ) -> [Piece] {
     let nothing = UnsafeMutableRawBufferPointer(start: nil, count: 0)

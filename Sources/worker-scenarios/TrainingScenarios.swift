@@ -52,7 +52,8 @@ private func checkTreeReduction(_ workers: any WorkerGroup) throws {
     let segments = zip(ends, ends.dropFirst()).map { $0..<$1 }
     let nodes = tree.maximalSubtrees(covering: tree.shards(ofWorker: workers.rank, of: workers.count))
     let buffers = try nodes.map { _ in try FloatBuffer(count: count) }
-    let reduction = try TreeReduction(workers, tree: tree, buffers: buffers, segments: segments)
+    // Several messages a segment, not as many for each.
+    let reduction = try TreeReduction(workers, tree: tree, buffers: buffers, segments: segments, pieceFloats: 1000)
     for round in 0..<2 {
       for (node, buffer) in zip(nodes, buffers) { _ = buffer.buffer.update(fromContentsOf: sum(node, round)) }
       let sums = try reduction.reduce()
