@@ -15,6 +15,7 @@ package final class ShardRows: @unchecked Sendable {  // written by its owner be
   private let endStorage: UnsafeMutablePointer<Int32>
   private let capacity: Int
   private var steps = 0
+  private var listedShards = 0
 
   /// - Parameters:
   ///   - streams: for each shard of the node, its streams, counted from this worker's first stream.
@@ -31,13 +32,42 @@ package final class ShardRows: @unchecked Sendable {  // written by its owner be
     prepare(steps: steps)
   }
 
+  /// For rows that stand shard after shard; ``appendShard(_:)`` lists them.
+  ///
+  /// - Parameter capacity: the most rows.
+  package init(node: ShardTree.Node, capacity: Int) {
+    self.node = node
+    self.capacity = capacity
+    streams = []
+    localStreams = 0
+    rowStorage = .allocate(capacity: max(capacity, 1))
+    endStorage = .allocate(capacity: node.shards.count)
+    endStorage.initialize(repeating: 0, count: node.shards.count)
+  }
+
   deinit {
     rowStorage.deallocate()
     endStorage.deallocate()
   }
 
+  /// Starts a new list: ``appendShard(_:)`` follows once for each shard.
+  package func removeAll() { listedShards = 0 }
+
+  /// Lists the rows of the next shard.
+  package func appendShard(_ rows: Range<Int>) {
+    var next = listedShards == 0 ? 0 : Int(endStorage[listedShards - 1])
+    precondition(listedShards < shardCount && next + rows.count <= capacity, "more rows than the list was made for")
+    for row in rows {
+      rowStorage[next] = Int32(row)
+      next += 1
+    }
+    endStorage[listedShards] = Int32(next)
+    listedShards += 1
+  }
+
   /// Lists the rows of a window of `steps` time steps, at most those that it was made for.
   package func prepare(steps: Int) {
+    precondition(!streams.isEmpty, "rows that are listed shard by shard")
     precondition(
       streams.reduce(0) { $0 + $1.count } * steps <= capacity, "a window longer than the batch was made for")
     guard steps != self.steps else { return }
@@ -54,10 +84,10 @@ package final class ShardRows: @unchecked Sendable {  // written by its owner be
     }
   }
 
-  package var count: Int { Int(endStorage[streams.count - 1]) }
-  package var shardCount: Int { streams.count }
+  package var count: Int { Int(endStorage[shardCount - 1]) }
+  package var shardCount: Int { node.shards.count }
   package var rows: UnsafeBufferPointer<Int32> { .init(start: rowStorage, count: count) }
-  package var ends: UnsafeBufferPointer<Int32> { .init(start: endStorage, count: streams.count) }
+  package var ends: UnsafeBufferPointer<Int32> { .init(start: endStorage, count: shardCount) }
 }
 
 /// Gradients of weights: products summed over rows, shard by shard, along the shard tree.

@@ -10,7 +10,7 @@ package final class ElmanLayer: RecurrentLayer {
   private let weights: LayerWeights
   private let names: LayerNames
   private let activation: Activation
-  private let input: LayerProducts
+  private let input: InputProjection
   private let recurrent: LayerProducts
   private let dValues: FloatBuffer  // [T·B, H]
   private let dHidden: FloatBuffer  // [B, H]
@@ -19,13 +19,15 @@ package final class ElmanLayer: RecurrentLayer {
 
   package var dInitialHidden: MatrixView { dHidden.matrix(streams, size) }
 
-  init(_ index: Int, _ weights: ModelWeights, activation: Activation, window: Int, streams: Int) throws {
+  init(
+    _ index: Int, _ weights: ModelWeights, activation: Activation, window: Int, streams: Int, tokens: InputTokens?
+  ) throws {
     size = weights.shape.hiddenSize
     self.streams = streams
     self.activation = activation
     self.weights = weights.layers[index]
     names = LayerNames(index)
-    input = try LayerProducts(self.weights.input)
+    input = try InputProjection(index, weights, tokens: tokens)
     recurrent = try LayerProducts(self.weights.hidden)
     hidden = try StateTape(window: window, streams: streams, size: size)
     dValues = try FloatBuffer(count: window * streams * size)
@@ -35,7 +37,7 @@ package final class ElmanLayer: RecurrentLayer {
   package func forward(_ x: MatrixView, steps: Int) throws -> MatrixView {
     // The pre-activations are computed where the hidden states will stand.
     timer?.enter(.inputProducts)
-    try input.forward.multiply(x, into: hidden.after(steps: steps))
+    try input.forward(x, into: hidden.after(steps: steps))
     for t in 0..<steps {
       timer?.enter(.recurrentProducts)
       try recurrent.forward.multiply(hidden.slot(t), into: hidden.slot(t + 1), accumulating: true)
@@ -58,21 +60,18 @@ package final class ElmanLayer: RecurrentLayer {
       try recurrent.multiply(d, into: dInitialHidden)
     }
     timer?.enter(.inputProducts)
-    try input.requireBackward().multiply(dValues.matrix(steps * streams, size), into: dInput)
+    try input.backward(dValues.matrix(steps * streams, size), into: dInput)
   }
 
   package func writeGradients(
     input: MatrixView, rows: ShardRows, with product: WeightGradient, to gradients: ParameterStore, steps: Int
   ) {
     let d = dValues.matrix(steps * streams, size)
-    let bias = gradients.floats(names.inputBias)
-    product.accumulate(
-      outputs: d, inputs: input, rows: rows.rows, ends: rows.ends, into: gradients.matrix(names.inputWeight),
-      bias: bias.baseAddress)
+    self.input.writeGradients(d, input: input, rows: rows, with: product, to: gradients)
     product.accumulate(
       outputs: d, inputs: hidden.before(steps: steps), rows: rows.rows, ends: rows.ends,
       into: gradients.matrix(names.hiddenWeight))
     // Both biases are added to the same sum, so they have the same gradient.
-    _ = gradients.floats(names.hiddenBias).update(from: bias)
+    _ = gradients.floats(names.hiddenBias).update(from: gradients.floats(names.inputBias))
   }
 }

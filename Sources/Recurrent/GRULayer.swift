@@ -11,7 +11,7 @@ package final class GRULayer: RecurrentLayer {
   private let weights: ModelWeights
   private let index: Int
   private let names: LayerNames
-  private let input: LayerProducts
+  private let input: InputProjection
   private let recurrent: LayerProducts
   private let inputGates: FloatBuffer  // [T·B, 3H], gate order r z n
   private let hiddenGates: FloatBuffer  // [T·B, 3H]
@@ -21,13 +21,13 @@ package final class GRULayer: RecurrentLayer {
 
   package var dInitialHidden: MatrixView { dHidden.matrix(streams, size) }
 
-  init(_ index: Int, _ weights: ModelWeights, window: Int, streams: Int) throws {
+  init(_ index: Int, _ weights: ModelWeights, window: Int, streams: Int, tokens: InputTokens?) throws {
     size = weights.shape.hiddenSize
     self.streams = streams
     self.weights = weights
     self.index = index
     names = LayerNames(index)
-    input = try LayerProducts(weights.layers[index].input)
+    input = try InputProjection(index, weights, tokens: tokens)
     recurrent = try LayerProducts(weights.layers[index].hidden)
     hidden = try StateTape(window: window, streams: streams, size: size)
     inputGates = try FloatBuffer(count: window * streams * 3 * size)
@@ -47,7 +47,7 @@ package final class GRULayer: RecurrentLayer {
   package func forward(_ x: MatrixView, steps: Int) throws -> MatrixView {
     let biases = weights.gruBiases(ofLayer: index)
     timer?.enter(.inputProducts)
-    try input.forward.multiply(x, into: inputGates.matrix(steps * streams, 3 * size))
+    try input.forward(x, into: inputGates.matrix(steps * streams, 3 * size))
     for t in 0..<steps {
       timer?.enter(.recurrentProducts)
       try recurrent.forward.multiply(hidden.slot(t), into: gates(hiddenGates, at: t))
@@ -69,15 +69,14 @@ package final class GRULayer: RecurrentLayer {
       try recurrent.multiply(gates(hiddenGates, at: t), into: dInitialHidden, accumulating: true)
     }
     timer?.enter(.inputProducts)
-    try input.requireBackward().multiply(inputGates.matrix(steps * streams, 3 * size), into: dInput)
+    try input.backward(inputGates.matrix(steps * streams, 3 * size), into: dInput)
   }
 
   package func writeGradients(
     input: MatrixView, rows: ShardRows, with product: WeightGradient, to gradients: ParameterStore, steps: Int
   ) {
-    product.accumulate(
-      outputs: inputGates.matrix(steps * streams, 3 * size), inputs: input, rows: rows.rows, ends: rows.ends,
-      into: gradients.matrix(names.inputWeight), bias: gradients.floats(names.inputBias).baseAddress)
+    self.input.writeGradients(
+      inputGates.matrix(steps * streams, 3 * size), input: input, rows: rows, with: product, to: gradients)
     product.accumulate(
       outputs: hiddenGates.matrix(steps * streams, 3 * size), inputs: hidden.before(steps: steps), rows: rows.rows,
       ends: rows.ends, into: gradients.matrix(names.hiddenWeight),

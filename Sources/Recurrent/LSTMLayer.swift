@@ -11,7 +11,7 @@ package final class LSTMLayer: RecurrentLayer {
   private let cells: StateTape
   private let weights: LayerWeights
   private let names: LayerNames
-  private let input: LayerProducts
+  private let input: InputProjection
   private let recurrent: LayerProducts
   private let gates: FloatBuffer  // [T·B, 4H], gate order i f g o
   private let dHidden: FloatBuffer  // [B, H]
@@ -23,12 +23,12 @@ package final class LSTMLayer: RecurrentLayer {
   package var dInitialHidden: MatrixView { dHidden.matrix(streams, size) }
   package var dInitialCell: MatrixView? { dCell.matrix(streams, size) }
 
-  init(_ index: Int, _ weights: ModelWeights, window: Int, streams: Int) throws {
+  init(_ index: Int, _ weights: ModelWeights, window: Int, streams: Int, tokens: InputTokens?) throws {
     size = weights.shape.hiddenSize
     self.streams = streams
     self.weights = weights.layers[index]
     names = LayerNames(index)
-    input = try LayerProducts(self.weights.input)
+    input = try InputProjection(index, weights, tokens: tokens)
     recurrent = try LayerProducts(self.weights.hidden)
     hidden = try StateTape(window: window, streams: streams, size: size)
     cells = try StateTape(window: window, streams: streams, size: size)
@@ -43,7 +43,7 @@ package final class LSTMLayer: RecurrentLayer {
 
   package func forward(_ x: MatrixView, steps: Int) throws -> MatrixView {
     timer?.enter(.inputProducts)
-    try input.forward.multiply(x, into: gates.matrix(steps * streams, 4 * size))
+    try input.forward(x, into: gates.matrix(steps * streams, 4 * size))
     for t in 0..<steps {
       timer?.enter(.recurrentProducts)
       try recurrent.forward.multiply(hidden.slot(t), into: gates(at: t), accumulating: true)
@@ -68,21 +68,18 @@ package final class LSTMLayer: RecurrentLayer {
       try recurrent.multiply(gates(at: t), into: dInitialHidden)
     }
     timer?.enter(.inputProducts)
-    try input.requireBackward().multiply(gates.matrix(steps * streams, 4 * size), into: dInput)
+    try input.backward(gates.matrix(steps * streams, 4 * size), into: dInput)
   }
 
   package func writeGradients(
     input: MatrixView, rows: ShardRows, with product: WeightGradient, to gradients: ParameterStore, steps: Int
   ) {
     let dGates = gates.matrix(steps * streams, 4 * size)
-    let bias = gradients.floats(names.inputBias)
-    product.accumulate(
-      outputs: dGates, inputs: input, rows: rows.rows, ends: rows.ends, into: gradients.matrix(names.inputWeight),
-      bias: bias.baseAddress)
+    self.input.writeGradients(dGates, input: input, rows: rows, with: product, to: gradients)
     product.accumulate(
       outputs: dGates, inputs: hidden.before(steps: steps), rows: rows.rows, ends: rows.ends,
       into: gradients.matrix(names.hiddenWeight))
     // Both biases are added to the same sum, so they have the same gradient.
-    _ = gradients.floats(names.hiddenBias).update(from: bias)
+    _ = gradients.floats(names.hiddenBias).update(from: gradients.floats(names.inputBias))
   }
 }

@@ -13,6 +13,9 @@ package final class LanguageModel {
   package let gradients: [NodeGradient]
   /// Summed cross-entropy of each local shard over the last window, in nats.
   package let shardLosses: UnsafeMutableBufferPointer<Double>
+  /// Rows that the first layer's products with its input had in the last training pass: forward, and both for dL/dx and
+  /// for dL/dW. At most the window's rows, and fewer where positions of one token are computed together.
+  package private(set) var inputRows = (forward: 0, backward: 0)
 
   /// Tells a benchmark what the worker is busy with.
   package var timer: PhaseTimer? {
@@ -25,9 +28,10 @@ package final class LanguageModel {
   private let shape: ModelShape
   private let dropout: Dropout
   private let embedding: Embedding
+  private let tokens: InputTokens
   private let head: SoftmaxHead
   private let product: WeightGradient?
-  private let embedded: FloatBuffer  // [T·B, E]
+  private let embedded: FloatBuffer  // [T·B, E], or the rows of distinct tokens
   private let dropped: [FloatBuffer]  // [T·B, H], the output of each layer after dropout; empty without dropout
   private var inputs: [MatrixView] = []  // what each layer was given; kept to spare an allocation a step
   private let dValues: [FloatBuffer]  // two of [T·B, max(E, H)], taking turns
@@ -45,11 +49,20 @@ package final class LanguageModel {
     self.batch = batch
     self.dropout = dropout
     let streams = batch.streams.count
+    let vocabularySize = shape.vocabularySize
+    let sumsByToken =
+      training && !dropout.isActive && ShardTokens.pay(vocabularySize: vocabularySize, batch: batch)
+    let tokens = InputTokens(
+      window: DistinctTokens(
+        vocabularySize: vocabularySize, rows: batch.rows, capacity: min(vocabularySize, batch.rows)),
+      shards: sumsByToken ? ShardTokens(vocabularySize: vocabularySize, batch: batch) : nil)
+    self.tokens = tokens
     layers = try (0..<shape.layers).map {
-      try makeLayer($0, of: weights, window: batch.window, streams: streams)
+      try makeLayer(
+        $0, of: weights, window: batch.window, streams: streams, tokens: $0 == 0 ? tokens : nil)
     }
     embedding = try Embedding(
-      vocabularySize: shape.vocabularySize, size: shape.embeddingSize, rows: batch.rows, levels: batch.tree.root.level)
+      vocabularySize: vocabularySize, size: shape.embeddingSize, rows: batch.rows, levels: batch.tree.root.level)
     head = try SoftmaxHead(
       weights, rows: batch.rows, shards: batch.shards.count, training: training, chunkFloats: chunkFloats)
     embedded = try FloatBuffer(count: batch.rows * shape.embeddingSize)
@@ -76,7 +89,7 @@ package final class LanguageModel {
     let steps = window.steps
     batch.prepare(steps: steps)
     inputs.removeAll(keepingCapacity: true)
-    var x = embed(window)
+    var x = embed(window, once: !dropout.isActive)
     drop(x, into: x, connection: 0, step: step)
     for (index, layer) in layers.enumerated() {
       inputs.append(x)
@@ -100,12 +113,14 @@ package final class LanguageModel {
     var free = 1
     for index in layers.indices.reversed() {
       drop(d, into: d, connection: index + 1, step: step)
-      let dInput = dValues[free].matrix(window.rows, inputs[index].columns)
+      if index == 0 { inputs[0] = inputOfGradients(window) }
+      let input = inputs[index]
+      let dInput = dValues[free].matrix(input.rows, input.columns)
       try layers[index].backward(dOutput: d, dInput: dInput, steps: steps)
       timer?.enter(.weightGradients)
       for gradient in gradients {
         layers[index].writeGradients(
-          input: inputs[index], rows: gradient.rows, with: product, to: gradient.store, steps: steps)
+          input: input, rows: gradient.rows, with: product, to: gradient.store, steps: steps)
       }
       d = dInput
       free = 1 - free
@@ -114,7 +129,8 @@ package final class LanguageModel {
     timer?.enter(.embedding)
     for gradient in gradients {
       embedding.writeGradient(
-        window.inputs, d, rows: gradient.rows, to: gradient.embedding, of: gradient.store)
+        tokens.shards?.tokens ?? window.inputs, d, rows: tokens.shards?.entries(of: gradient.rows) ?? gradient.rows,
+        to: gradient.embedding, of: gradient.store)
     }
     for layer in layers { layer.carry(steps: steps) }
     timer?.enter(.other)
@@ -158,15 +174,44 @@ package final class LanguageModel {
       + layers.enumerated().compactMap { index, layer in layer.cell.map { ("cell_l\(index)", $0.initial) } }
   }
 
-  private func embed(_ window: Window) -> MatrixView {
+  /// The first layer's input: a row for each position or, where that pays, for each distinct token.
+  ///
+  /// - Parameter once: whether positions of one token have the same row, that is, no dropout follows.
+  private func embed(_ window: Window, once: Bool) -> MatrixView {
     timer?.enter(.embedding)
-    let x = embedded.matrix(window.rows, shape.embeddingSize)
-    embedding.forward(window.inputs, weights.parameters.matrix("encoder.weight"), into: x)
+    inputRows.forward = window.rows
+    if once {
+      let distinct = tokens.window
+      distinct.removeAll()
+      distinct.append(0..<Int32(window.rows), of: window.inputs)
+      if distinct.pays(insteadOf: window.rows) {
+        inputRows.forward = distinct.count
+        return lookUp(distinct.tokens, rows: distinct.productRows)
+      }
+    }
+    return lookUp(window.inputs, rows: window.rows)
+  }
+
+  /// The first layer's input as its gradients take it: a row for each position, or for each token of a shard.
+  private func inputOfGradients(_ window: Window) -> MatrixView {
+    timer?.enter(.embedding)
+    inputRows.backward = window.rows
+    if let shards = tokens.shards {
+      shards.list(window.inputs)
+      inputRows.backward = shards.count
+      return lookUp(shards.tokens, rows: shards.productRows)
+    }
+    return inputs[0].rows == window.rows ? inputs[0] : lookUp(window.inputs, rows: window.rows)
+  }
+
+  private func lookUp(_ tokens: UnsafeMutableBufferPointer<Int32>, rows: Int) -> MatrixView {
+    let x = embedded.matrix(rows, shape.embeddingSize)
+    embedding.forward(tokens, weights.parameters.matrix("encoder.weight"), into: x)
     return x
   }
 
   private func forward(_ window: Window) throws -> MatrixView {
-    var x = embed(window)
+    var x = embed(window, once: true)
     for layer in layers { x = try layer.forward(x, steps: window.steps) }
     return x
   }

@@ -50,10 +50,14 @@ package struct ModelShape: Sendable, Equatable {
 
   /// Floating-point operations of one training step over `tokens` tokens: two for each multiply-add of the products,
   /// three products a weight (forward, input gradient, weight gradient); elementwise work is left out.
-  package func operationsPerStep(tokens: Int) -> Double {
-    var weights = 0
-    for layer in 0..<layers { weights += cell.gates * hiddenSize * (inputSize(ofLayer: layer) + hiddenSize) }
-    weights += vocabularySize * hiddenSize
-    return 6 * Double(weights) * Double(tokens)
+  ///
+  /// - Parameter inputRows: rows that the first layer's products with its input have, forward and in each of the two
+  ///   that lead back: at most `tokens`.
+  package func operationsPerStep(tokens: Int, inputRows: (forward: Double, backward: Double)) -> Double {
+    let rows = cell.gates * hiddenSize
+    var weights = vocabularySize * hiddenSize
+    for layer in 0..<layers { weights += rows * ((layer == 0 ? 0 : hiddenSize) + hiddenSize) }
+    let first = Double(rows * embeddingSize) * (inputRows.forward + 2 * inputRows.backward)
+    return 6 * Double(weights) * Double(tokens) + 2 * first
   }
 }

@@ -10,7 +10,8 @@
 package enum Phase: String, Sendable, CaseIterable {
   /// Lookup, and the gradient of the rows that occur.
   case embedding
-  /// x·W_ihᵀ over all time steps, and its way back.
+  /// x·W_ihᵀ over all time steps, and its way back; in the first layer also what copies rows to positions of one token,
+  /// and adds them up.
   case inputProducts = "input_products"
   /// h·W_hhᵀ of each time step, and its way back.
   case recurrentProducts = "recurrent_products"

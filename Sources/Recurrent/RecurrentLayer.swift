@@ -10,7 +10,7 @@ package protocol RecurrentLayer: AnyObject {
 
   /// Runs `steps` time steps from the states in slot 0.
   ///
-  /// - Parameter input: [T·B, In], time-major.
+  /// - Parameter input: [T·B, In], time-major; in a language model's first layer perhaps fewer (``InputProjection``).
   /// - Returns: [T·B, H], valid until the next forward.
   func forward(_ input: MatrixView, steps: Int) throws -> MatrixView
 
@@ -18,13 +18,13 @@ package protocol RecurrentLayer: AnyObject {
   ///
   /// - Parameters:
   ///   - dOutput: [T·B, H].
-  ///   - dInput: [T·B, In], written.
+  ///   - dInput: [T·B, In], written; in a language model's first layer perhaps fewer.
   func backward(dOutput: MatrixView, dInput: MatrixView, steps: Int) throws
 
   /// Writes the gradients of the layer's parameters, summed over the rows of one subtree of the shard tree.
   ///
   /// - Parameters:
-  ///   - input: what forward was given.
+  ///   - input: what forward was given; in a language model's first layer the rows that `dInput` has.
   ///   - gradients: laid out as the parameters are.
   func writeGradients(
     input: MatrixView, rows: ShardRows, with product: WeightGradient, to gradients: ParameterStore, steps: Int)
@@ -53,12 +53,19 @@ extension RecurrentLayer {
 ///
 /// - Parameter window: the most time steps. `streams`: B.
 package func makeLayer(_ index: Int, of weights: ModelWeights, window: Int, streams: Int) throws -> any RecurrentLayer {
+  try makeLayer(index, of: weights, window: window, streams: streams, tokens: nil)
+}
+
+/// - Parameter tokens: what a language model's first layer knows of its input.
+func makeLayer(
+  _ index: Int, of weights: ModelWeights, window: Int, streams: Int, tokens: InputTokens?
+) throws -> any RecurrentLayer {
   switch weights.shape.cell {
-  case .lstm: try LSTMLayer(index, weights, window: window, streams: streams)
-  case .gru(.after): try GRULayer(index, weights, window: window, streams: streams)
-  case .gru(.before): try ResetBeforeGRULayer(index, weights, window: window, streams: streams)
+  case .lstm: try LSTMLayer(index, weights, window: window, streams: streams, tokens: tokens)
+  case .gru(.after): try GRULayer(index, weights, window: window, streams: streams, tokens: tokens)
+  case .gru(.before): try ResetBeforeGRULayer(index, weights, window: window, streams: streams, tokens: tokens)
   case .elman(let activation):
-    try ElmanLayer(index, weights, activation: activation, window: window, streams: streams)
+    try ElmanLayer(index, weights, activation: activation, window: window, streams: streams, tokens: tokens)
   }
 }
 

@@ -11,7 +11,7 @@ package final class ResetBeforeGRULayer: RecurrentLayer {
   private let weights: ModelWeights
   private let index: Int
   private let names: LayerNames
-  private let input: LayerProducts
+  private let input: InputProjection
   private let recurrent: LayerProducts
   private let candidate: LayerProducts
   private let gates: FloatBuffer  // [T·B, 3H], gate order r z n
@@ -24,14 +24,14 @@ package final class ResetBeforeGRULayer: RecurrentLayer {
 
   package var dInitialHidden: MatrixView { dHidden.matrix(streams, size) }
 
-  init(_ index: Int, _ weights: ModelWeights, window: Int, streams: Int) throws {
+  init(_ index: Int, _ weights: ModelWeights, window: Int, streams: Int, tokens: InputTokens?) throws {
     guard let candidate = weights.layers[index].candidate else { preconditionFailure("weights of another cell") }
     size = weights.shape.hiddenSize
     self.streams = streams
     self.weights = weights
     self.index = index
     names = LayerNames(index)
-    input = try LayerProducts(weights.layers[index].input)
+    input = try InputProjection(index, weights, tokens: tokens)
     recurrent = try LayerProducts(weights.layers[index].hidden)
     self.candidate = try LayerProducts(candidate)
     hidden = try StateTape(window: window, streams: streams, size: size)
@@ -71,7 +71,7 @@ package final class ResetBeforeGRULayer: RecurrentLayer {
   package func forward(_ x: MatrixView, steps: Int) throws -> MatrixView {
     let biases = weights.gruBiases(ofLayer: index)
     timer?.enter(.inputProducts)
-    try input.forward.multiply(x, into: gates.matrix(steps * streams, 3 * size))
+    try input.forward(x, into: gates.matrix(steps * streams, 3 * size))
     for t in 0..<steps {
       let step = step(t)
       timer?.enter(.recurrentProducts)
@@ -107,7 +107,7 @@ package final class ResetBeforeGRULayer: RecurrentLayer {
       try recurrent.multiply(dense(gates(at: t).columns(resetAndUpdate)), into: dInitialHidden, accumulating: true)
     }
     timer?.enter(.inputProducts)
-    try input.requireBackward().multiply(gates.matrix(steps * streams, 3 * size), into: dInput)
+    try input.backward(gates.matrix(steps * streams, 3 * size), into: dInput)
   }
 
   package func writeGradients(
@@ -115,10 +115,7 @@ package final class ResetBeforeGRULayer: RecurrentLayer {
   ) {
     let dGates = gates.matrix(steps * streams, 3 * size)
     let dRecurrent = gradients.matrix(names.hiddenWeight)
-    let bias = gradients.floats(names.inputBias)
-    product.accumulate(
-      outputs: dGates, inputs: input, rows: rows.rows, ends: rows.ends, into: gradients.matrix(names.inputWeight),
-      bias: bias.baseAddress)
+    self.input.writeGradients(dGates, input: input, rows: rows, with: product, to: gradients)
     product.accumulate(
       outputs: dGates.columns(resetAndUpdate), inputs: hidden.before(steps: steps), rows: rows.rows, ends: rows.ends,
       into: dRecurrent.rows(resetAndUpdate))
@@ -126,6 +123,6 @@ package final class ResetBeforeGRULayer: RecurrentLayer {
       outputs: dGates.columns(newState), inputs: resetHidden.matrix(steps * streams, size), rows: rows.rows,
       ends: rows.ends, into: dRecurrent.rows(newState))
     // Both biases are added to the same sum, so they have the same gradient.
-    _ = gradients.floats(names.hiddenBias).update(from: bias)
+    _ = gradients.floats(names.hiddenBias).update(from: gradients.floats(names.inputBias))
   }
 }

@@ -116,6 +116,7 @@ package struct Benchmark: Sendable {
     var times: [Double] = []
     var ceilings: [Double] = []
     var phases: [[Phase: Double]] = []
+    var inputRows = (forward: 0, backward: 0)
     for index in 0..<(warmup + steps) {
       try group.barrier()
       _ = timer.take()
@@ -128,13 +129,19 @@ package struct Benchmark: Sendable {
       let end = clock.now
       guard index >= warmup else { continue }
       phases.append(timer.take())
+      inputRows.forward += model.inputRows.forward
+      inputRows.backward += model.inputRows.backward
       times.append((end - start) / .seconds(1))
       try group.barrier()
       ceilings.append(Self.measureCeiling(size.precision))
     }
-    var total = [median(ceilings)]
-    try total.withUnsafeMutableBufferPointer { try group.allReduceSum($0) }
-    return report(times: times, ceiling: total[0], phases: phases, workers: group.count, weights)
+    var totals = [median(ceilings), Double(inputRows.forward), Double(inputRows.backward)]
+    try totals.withUnsafeMutableBufferPointer { try group.allReduceSum($0) }
+    let operations = shape.operationsPerStep(
+      tokens: size.streams * size.window,
+      inputRows: (forward: totals[1] / Double(times.count), backward: totals[2] / Double(times.count)))
+    return report(
+      times: times, operations: operations, ceiling: totals[0], phases: phases, workers: group.count, weights)
   }
 
   /// Floating-point operations a second of independent multiply-adds on this core, over about a millisecond.
@@ -153,11 +160,12 @@ package struct Benchmark: Sendable {
   }
 
   private func report(
-    times: [Double], ceiling: Double, phases: [[Phase: Double]], workers: Int, _ weights: ModelWeights
+    times: [Double], operations: Double, ceiling: Double, phases: [[Phase: Double]], workers: Int,
+    _ weights: ModelWeights
   ) -> Report {
     let seconds = median(times)
     let tokens = size.streams * size.window
-    let gflops = size.shape.operationsPerStep(tokens: tokens) / seconds / 1e9
+    let gflops = operations / seconds / 1e9
     return Report(
       millisecondsPerStep: seconds * 1e3, millisecondsPerStepMinimum: (times.min() ?? 0) * 1e3,
       millisecondsPerStepMaximum: (times.max() ?? 0) * 1e3, tokensPerSecond: Double(tokens) / seconds, gflops: gflops,

@@ -41,13 +41,25 @@ import Testing
     allCells.flatMap {
       [Setting(cell: $0), Setting(cell: $0, shards: 8, hidden: 24, tied: true, dropout: 0.3)]
     }
+    // Gradients of the first layer summed by token: 13 rows or more a shard.
+    + allCells.flatMap {
+      [
+        Setting(cell: $0, vocabulary: 6),
+        Setting(cell: $0, streams: 23, shards: 8, hidden: 24, vocabulary: 7, layers: 1, tied: true),
+      ]
+    }
     + [
       Setting(cell: .lstm, streams: 7, shards: 7, hidden: 1, embedding: 1, vocabulary: 2, layers: 3),
       Setting(cell: .lstm, streams: 20, shards: 4, hidden: 200, embedding: 200, vocabulary: 1000, dropout: 0.5),
       Setting(cell: .gru(.before), streams: 17, shards: 3, hidden: 128, embedding: 64, dropout: 0.5),
     ]
     + (Precision.bf16.isAvailable
-      ? allCells.map { Setting(cell: $0, shards: 7, tied: true, dropout: 0.3, precision: .bf16) }
+      ? allCells.flatMap {
+        [
+          Setting(cell: $0, shards: 7, tied: true, dropout: 0.3, precision: .bf16),
+          Setting(cell: $0, vocabulary: 6, precision: .bf16),
+        ]
+      }
         + [
           Setting(cell: .lstm, streams: 20, shards: 8, hidden: 200, embedding: 100, vocabulary: 1000, precision: .bf16)
         ]

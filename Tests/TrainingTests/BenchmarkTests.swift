@@ -30,6 +30,16 @@ import Training
     }
   }
 
+  @Test(arguments: [1, 3]) func operationsAreThoseThatRan(workers: Int) throws {
+    let shape = ModelShape(cell: .lstm, vocabularySize: 4, embeddingSize: 24, hiddenSize: 16, layers: 2)
+    let size = Benchmark.Size(shape: shape, streams: 8, window: 64, gradientShards: 4)
+    let report = try #require(try onWorkers(workers) { try Benchmark(size, steps: 3, warmup: 1).run($0) }.first)
+    // 512 rows for the hidden states of two layers, the second's input and the decoder; for the embedding each worker
+    // multiplies the four tokens forward, and those of each shard on the way back.
+    let operations = 6 * 512 * (64 * 16 * 3 + 4 * 16) + 2 * 64 * 24 * (workers * 4 + 2 * 4 * 4)
+    #expect(abs(report.gflops * report.millisecondsPerStep * 1e6 / Double(operations) - 1) < 1e-9)
+  }
+
   @Test func theKeysAreThoseOfTheManual() throws {
     let size = size(.tree)
     let report = try #require(try onWorkers(1) { try Benchmark(size, steps: 2, warmup: 0).run($0) }.first)

@@ -15,6 +15,8 @@ import Workers
     var weights: [Float]
     var outcomes: [StepOutcome]
     var slotFloats: Int
+    /// Whether the first layer's gradients were summed by token.
+    var sumsByToken: Bool
 
     static func == (left: Outcome, right: Outcome) -> Bool {
       left.weights.map(\.bitPattern) == right.weights.map(\.bitPattern) && left.outcomes == right.outcomes
@@ -22,15 +24,16 @@ import Workers
   }
 
   /// Five blocks of parameters, so that up to four workers all own some.
-  private static func shape(tied: Bool) -> ModelShape {
-    ModelShape(cell: .lstm, vocabularySize: 150, embeddingSize: 64, hiddenSize: 64, layers: 2, tied: tied)
+  private static func shape(tied: Bool, vocabulary: Int = 150) -> ModelShape {
+    ModelShape(cell: .lstm, vocabularySize: vocabulary, embeddingSize: 64, hiddenSize: 64, layers: 2, tied: tied)
   }
 
   private static func run(
     _ group: any WorkerGroup, tied: Bool, method: TrainingConfiguration.Exchange = .tree, shards: Int = 7,
-    optimizer: OptimizerKind = .sgd(momentum: 0.9), clipNorm: Double = 0.05, steps: Int = 4
+    vocabulary: Int = 150, optimizer: OptimizerKind = .sgd(momentum: 0.9), clipNorm: Double = 0.05, steps: Int = 4
   ) throws -> Outcome {
-    let (model, exchange, window, streams) = try setUp(group, tied: tied, method: method, shards: shards, optimizer)
+    let (model, exchange, window, streams) = try setUp(
+      group, tied: tied, method: method, shards: shards, vocabulary: vocabulary, optimizer)
     var outcomes: [StepOutcome] = []
     for step in 0..<steps {
       window.steps = streams.steps(inWindow: step)
@@ -44,15 +47,16 @@ import Workers
     try group.barrier()
     return Outcome(
       weights: Array(model.weights.parameters.values.buffer), outcomes: outcomes,
-      slotFloats: exchange.optimizer.slots.reduce(0) { $0 + $1.count })
+      slotFloats: exchange.optimizer.slots.reduce(0) { $0 + $1.count },
+      sumsByToken: model.inputRows.backward < window.rows)
   }
 
   private static func setUp(
     _ group: any WorkerGroup, tied: Bool, method: TrainingConfiguration.Exchange, shards: Int,
-    _ optimizer: OptimizerKind
+    vocabulary: Int = 150, _ optimizer: OptimizerKind
   ) throws -> (LanguageModel, GradientExchange, Window, TokenStreams) {
     computeOnThisThreadAlone()
-    let shape = shape(tied: tied)
+    let shape = shape(tied: tied, vocabulary: vocabulary)
     let (weights, isShared) = try ModelWeights.shared(by: group) {
       let weights = try ModelWeights(shape, training: true)
       Initialization.uniform(range: 0.2).fill(weights.parameters, shape: shape, seed: 5)
@@ -63,7 +67,7 @@ import Workers
     // Each window has a few tokens of its own, so that embedding rows come and go from step to step.
     let tokens = (0..<9 * 24 + 1).map { position in
       let window = position % 24 / 6
-      return Int32(window * 35 + Int(random.nextUnit() * 35))
+      return Int32((window * 35 + Int(random.nextUnit() * 35)) % vocabulary)
     }
     let streams = try TokenStreams(source: InMemoryTokens(tokens), streams: 9, local: batch.streams, window: 6)
     let model = try LanguageModel(weights, batch: batch, training: true)
@@ -72,13 +76,18 @@ import Workers
     return (model, exchange, Window(steps: 6, streams: batch.streams.count), streams)
   }
 
-  @Test(arguments: [false, true], [4, 7])
-  func anyNumberOfWorkersGivesTheSameBits(tied: Bool, shards: Int) throws {
-    let single = try #require(try onWorkers(1) { try Self.run($0, tied: tied, shards: shards) }.first)
+  @Test(arguments: [(false, 150), (true, 150), (false, 3), (true, 3)], [4, 7])
+  func anyNumberOfWorkersGivesTheSameBits(_ model: (tied: Bool, vocabulary: Int), shards: Int) throws {
+    let (tied, vocabulary) = model
+    func run(workers: Int) throws -> [Outcome] {
+      try onWorkers(workers) { try Self.run($0, tied: tied, shards: shards, vocabulary: vocabulary) }
+    }
+    let single = try #require(try run(workers: 1).first)
+    #expect(single.sumsByToken == (vocabulary == 3))
     // The clip must be at work for the comparison to cover it.
     #expect(single.outcomes.allSatisfy { $0.gradientNorm > 0.05 && $0.lossSum > 0 })
     for workers in 2...4 {
-      for outcome in try onWorkers(workers, { try Self.run($0, tied: tied, shards: shards) }) {
+      for outcome in try run(workers: workers) {
         #expect(outcome == single, "\(workers) workers")
       }
     }

@@ -1,0 +1,99 @@
+import Arena
+import Kernels
+
+/// The distinct tokens of the rows of a window, in order of first appearance: what follows from a token alone, such as
+/// the first layer's input product, is computed once for each of them.
+///
+/// Rows may come in several groups; a token has an entry in every group that it occurs in.
+final class DistinctTokens {
+  /// A ``Product`` keeps a primitive for every number of rows that it has met. Rounded up to this, there are few, and
+  /// the steady state makes none.
+  private static let rowUnit = 16
+
+  /// The first ``count`` hold the entries, group after group; the others some token of an earlier window.
+  let tokens: UnsafeMutableBufferPointer<Int32>
+  private(set) var count = 0
+  /// The entry of each row that was listed.
+  private let entries: UnsafeMutableBufferPointer<Int32>
+  /// The entry of a token in the group at hand; −1 for all between calls.
+  private let entryOfToken: UnsafeMutableBufferPointer<Int32>
+
+  /// - Parameters:
+  ///   - rows: the most rows of a window.
+  ///   - capacity: the most entries that they can have.
+  init(vocabularySize: Int, rows: Int, capacity: Int) {
+    tokens = .allocate(capacity: capacity)
+    tokens.initialize(repeating: 0)
+    entries = .allocate(capacity: rows)
+    entries.initialize(repeating: 0)
+    entryOfToken = .allocate(capacity: vocabularySize)
+    entryOfToken.initialize(repeating: -1)
+  }
+
+  deinit {
+    tokens.deallocate()
+    entries.deallocate()
+    entryOfToken.deallocate()
+  }
+
+  /// ``count``, rounded up for a product: rows beyond ``count`` are computed and not used.
+  var productRows: Int {
+    min((count + Self.rowUnit - 1) / Self.rowUnit * Self.rowUnit, tokens.count)
+  }
+
+  /// Whether one product row for each entry, copied to all its positions, is less work than `rows` product rows. A
+  /// copied row costs its memory traffic, a tenth of a product row where an embedding has a few hundred values; so
+  /// it pays before three quarters with large embeddings, and with small ones neither matters.
+  func pays(insteadOf rows: Int) -> Bool { 4 * productRows <= 3 * rows }
+
+  func removeAll() { count = 0 }
+
+  /// Lists a group of rows.
+  ///
+  /// - Parameter tokens: the token of every row of the window.
+  func append(_ rows: some Sequence<Int32>, of tokens: UnsafeMutableBufferPointer<Int32>) {
+    let first = count
+    for row in rows {
+      let token = Int(tokens[Int(row)])
+      if entryOfToken[token] < 0 {
+        entryOfToken[token] = Int32(count)
+        self.tokens[count] = Int32(token)
+        count += 1
+      }
+      entries[Int(row)] = entryOfToken[token]
+    }
+    for token in self.tokens[first..<count] { entryOfToken[Int(token)] = -1 }
+  }
+
+  /// Gives every row of a window the values of its entry, which stand in the first rows of the same matrix. All rows of
+  /// the window are one group.
+  func spread(_ matrix: MatrixView) {
+    // Tokens are in order of first appearance, so a row's entry is no later than the row: from the back, an entry is
+    // overwritten only after all its rows have been served.
+    for row in (0..<matrix.rows).reversed() where Int(entries[row]) != row {
+      (matrix.pointer + row * matrix.stride).update(
+        from: matrix.pointer + Int(entries[row]) * matrix.stride, count: matrix.columns)
+    }
+  }
+
+  /// Adds up the rows of each entry, in the order in which they were listed.
+  ///
+  /// - Parameters:
+  ///   - rows: all listed rows, in that order.
+  ///   - sums: a row for each entry.
+  func sum(_ source: MatrixView, over rows: some Sequence<Int32>, into sums: MatrixView) {
+    var next = 0
+    for row in rows {
+      let entry = Int(entries[Int(row)])
+      let values = source.pointer + Int(row) * source.stride
+      let sum = sums.pointer + entry * sums.stride
+      if entry == next {
+        sum.update(from: values, count: source.columns)
+        next += 1
+      } else {
+        VectorMath.add(values, to: sum, count: source.columns)
+      }
+    }
+    precondition(next == count, "rows that were not listed, or not all of them")
+  }
+}
