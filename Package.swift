@@ -95,6 +95,7 @@ let package = Package(
 
     .target(
       name: "NumericSupport", dependencies: ["Arena"], path: "Tests/NumericSupport", swiftSettings: swiftSettings),
+    tests("FailuresTests", ["Failures"]),
     tests("ArenaTests", ["Arena", "Failures"]),
     tests("KernelsTests", ["Kernels", "CKernels", "Arena", "NumericSupport"]),
     tests("RecurrentTests", ["Recurrent", "Kernels", "Arena", "NumericSupport"]),

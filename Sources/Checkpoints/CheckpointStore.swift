@@ -46,7 +46,7 @@ package struct CheckpointStore: Sendable {
   /// - Parameter validation: its validation loss in nats per token, if it was validated.
   /// - Throws: `Failure` (can't write).
   package mutating func didWrite(step: Int, validation: Double? = nil) throws {
-    let name = (path(step: step) as NSString).lastPathComponent
+    let name = PathName(path(step: step)).last
     try link("latest", to: name)
     if let validation, !validation.isNaN, validation < bestValidation ?? .infinity {
       try link("best", to: name)

@@ -95,7 +95,7 @@ package struct CheckpointWriter: ~Copyable {
       try Self.seal(temporaryPath)
       try PosixFile.move(temporaryPath, over: path)
       isInPlace = true
-      try PosixFile.synchronizeDirectory((path as NSString).deletingLastPathComponent.orCurrentDirectory)
+      try PosixFile.synchronizeDirectory(PathName(path).directory)
     } catch {
       throw CheckpointWriter.failure(error, path)
     }
@@ -163,9 +163,4 @@ extension CheckpointWriter {
     let rows = max(1, (1 << 20) / (row * elementSize))
     return H5Storage(chunk: [rows] + shape.dropFirst().map { max(1, $0) }, fletcher32: true)
   }
-}
-
-extension String {
-  /// The directory of a path that names none is the current one.
-  var orCurrentDirectory: String { isEmpty ? "." : self }
 }

@@ -1,3 +1,4 @@
+import Failures
 import Foundation
 import HDF5
 
@@ -43,12 +44,10 @@ package struct ShardSummary: Codable, Sendable, Equatable {
     bytes = fileSize(at: path) ?? 0
     let digest = try Corpus.sha256(ofFileAt: path)
     sha256 = digest
-    let directory = (path as NSString).deletingLastPathComponent
-    let name = (path as NSString).lastPathComponent
-    let manifest = try? CorpusManifest(
-      readingFrom: (directory.isEmpty ? "." : directory) + "/" + CorpusManifest.fileName)
+    let place = PathName(path)
+    let manifest = try? CorpusManifest(readingFrom: place.directory + "/" + CorpusManifest.fileName)
     let listed = manifest.flatMap { manifest in
-      Split.allCases.flatMap(manifest.shards).first { $0.file == name }
+      Split.allCases.flatMap(manifest.shards).first { $0.file == place.last }
     }
     digestOK = listed.map { $0.sha256 == digest }
   }

@@ -30,9 +30,9 @@ struct StagedDirectory: Sendable {
           remedy: "choose another --output, or remove it yourself")
       }
     }
-    let parent = Self.parent(of: name)
-    try Self.createDirectories(parent)
-    path = "\(parent)/.\((name as NSString).lastPathComponent).partial-\(getpid())"
+    let place = PathName(name)
+    try Self.createDirectories(place.directory)
+    path = "\(place.directory)/.\(place.last).partial-\(getpid())"
     try? FileManager.default.removeItem(atPath: path)
     guard mkdir(path, 0o777) == 0 else {
       throw Self.systemFailure("can't create the output directory", at: name)
@@ -42,7 +42,7 @@ struct StagedDirectory: Sendable {
   /// Gives the directory its name. Its files must have been synced by ``sync(file:)``.
   func publish() throws {
     try Self.sync(path, what: "can't sync the directory")
-    let parent = Self.parent(of: destination)
+    let parent = PathName(destination).directory
     if replaces, Self.exists(destination) {
       let old = "\(path).old"
       guard rename(destination, old) == 0 else { throw Self.systemFailure("can't move away", at: destination) }
@@ -84,11 +84,6 @@ struct StagedDirectory: Sendable {
     return lstat(path, &status) == 0
   }
 
-  private static func parent(of path: String) -> String {
-    let parent = (path as NSString).deletingLastPathComponent
-    return parent.isEmpty ? "." : parent
-  }
-
   private static func systemFailure(_ what: String, at place: String) -> Failure {
     Failure(.cannotWrite, what, at: place, cause: String(cString: strerror(errno)))
   }
@@ -97,7 +92,7 @@ struct StagedDirectory: Sendable {
   private static func createDirectories(_ path: String) throws {
     guard mkdir(path, 0o777) != 0, errno != EEXIST else { return }
     if errno == ENOENT, path.contains("/") {
-      try createDirectories(parent(of: path))
+      try createDirectories(PathName(path).directory)
       if mkdir(path, 0o777) == 0 { return }
     }
     throw systemFailure("can't create the directory", at: path)

@@ -52,10 +52,8 @@ struct InspectCommand: ParsableCommand {
     }
     switch try CorpusFile(path: path) {
     case .manifest:
-      let directory = (path as NSString).deletingLastPathComponent
-      return CorpusReport(
-        summary: try CorpusSummary(directory: directory.isEmpty ? "." : directory),
-        directory: directory.isEmpty ? "." : directory)
+      let directory = PathName(path).directory
+      return CorpusReport(summary: try CorpusSummary(directory: directory), directory: directory)
     case .shard: return ShardReport(summary: try ShardSummary(file: path), path: path)
     case nil: return try TensorsReport(path: path)
     }
