@@ -1,6 +1,7 @@
 import Arena
 import COneDNN
 import Failures
+import Synchronization
 
 /// The constant operand of a product, [inner × outer], reordered once into the layout that oneDNN multiplies fastest.
 ///
@@ -20,6 +21,7 @@ package final class PackedMatrix: @unchecked Sendable {  // safe by the phases d
   let isInPanels: Bool
 
   private static let rowsOfLayout = 64
+  private let users = Atomic(0)
 
   package init(inner: Int, outer: Int, precision: Precision = .f32) throws {
     self.inner = inner
@@ -39,6 +41,10 @@ package final class PackedMatrix: @unchecked Sendable {  // safe by the phases d
     packed = try FloatBuffer(count: (description.bytes + 3) / 4)
     isInPanels = ls_desc_is_panels(description.raw, Int64(inner), precision == .bf16 ? 1 : 0) != 0
   }
+
+  /// Whether the next worker that multiplies by this matrix is to begin with the last panel: every other one. Workers that
+  /// share the weights then fetch different parts of them from memory, and find in cache what the others have fetched.
+  func beginsAtTheEnd() -> Bool { users.wrappingAdd(1, ordering: .relaxed).oldValue % 2 == 1 }
 
   private var reorder: Reorder?
 

@@ -26,7 +26,7 @@ package final class Product {
   private let stream: OneDNNStream
   private let scratch: OperandScratch
   private let kernel: (@convention(c) (UnsafeMutablePointer<ls_product_job>) -> Void)?
-  private var reversed: Int32 = 0
+  private var reversed: Int32
   private var primitives: [Shape: MatmulPrimitive] = [:]
 
   /// - Parameter scratch: where bf16 copies of operands go; products of one worker may share it.
@@ -36,6 +36,7 @@ package final class Product {
     self.weights = weights
     self.scratch = scratch
     stream = try OneDNNStream()
+    reversed = weights.beginsAtTheEnd() ? 1 : 0
     let own = weights.precision == .f32 ? kernels.product : bfloat16Kernels?.product
     kernel = implementation == .best && weights.isInPanels ? own : nil
   }
