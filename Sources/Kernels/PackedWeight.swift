@@ -10,7 +10,8 @@ package final class PackedWeight: Sendable {
   /// dx = dy·W: [n → k]; nil where only forward is needed.
   package let backward: PackedMatrix?
 
-  private static let panel = 64
+  /// Rows of `source` that are packed at once, or fewer in the last panel.
+  package static let panelRows = 64
 
   /// - Parameter training: whether the backward form will be wanted.
   package init(rows: Int, columns: Int, precision: Precision = .f32, training: Bool) throws {
@@ -25,13 +26,23 @@ package final class PackedWeight: Sendable {
   /// ``OneDNNError``.
   package func pack(_ source: MatrixView, rank: Int = 0, of count: Int = 1) throws {
     precondition(source.rows == rows && source.columns == forward.inner, "weights of another shape")
-    guard forward.isInPanels, backward?.isInPanels ?? true else {
+    guard packsByPanels else {
       if rank == 0 { try forward.pack(source, transposed: true) }
       if rank == 1 % count { try backward?.pack(source, transposed: false) }
       return
     }
-    let panels = (rows + Self.panel - 1) / Self.panel
-    let (first, end) = (Int32(rank * panels / count), Int32((rank + 1) * panels / count))
+    pack(source, panels: (rank * panelCount / count)..<((rank + 1) * panelCount / count))
+  }
+
+  /// Whether the library's layout is one that can be written panel by panel.
+  package var packsByPanels: Bool { forward.isInPanels && backward?.isInPanels ?? true }
+
+  package var panelCount: Int { (rows + Self.panelRows - 1) / Self.panelRows }
+
+  /// Packs the rows of some panels; only where ``packsByPanels``.
+  package func pack(_ source: MatrixView, panels: Range<Int>) {
+    precondition(packsByPanels && source.rows == rows && source.columns == forward.inner, "weights of another shape")
+    let (first, end) = (Int32(panels.lowerBound), Int32(panels.upperBound))
     switch forward.precision {
     case .f32:
       kernels.pack_weights(

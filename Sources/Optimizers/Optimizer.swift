@@ -28,9 +28,12 @@ package final class Optimizer {
   ///   - gradientScale: 1 / tokens times the clipping factor.
   ///   - sparse: where given, only these ranges of the arena and what lies behind the given place are updated: the
   ///     other gradients are zero, and the rule leaves such weights alone.
+  ///   - didUpdate: told, stretch by stretch, how far the weights are up to date, and how far they were before: places in
+  ///     the arena.
   package func step(
     weights: FloatBuffer, gradients: UnsafePointer<Float>, gradientScale: Float, learningRate: Double,
-    only sparse: (ranges: [Range<Int>], behind: Int)? = nil
+    only sparse: (ranges: [Range<Int>], behind: Int)? = nil,
+    didUpdate: (_ end: Int, _ previous: Int) -> Void = { _, _ in }
   ) {
     updates += 1
     var constants = UpdateConstants()
@@ -41,14 +44,18 @@ package final class Optimizer {
       constants.biasCorrection1 = 1 - power(beta1, updates)
       constants.biasCorrection2 = 1 - power(beta2, updates)
     }
-    guard let sparse else {
-      update(segment, of: weights, gradients, constants)
-      return
+    for range in sparse?.ranges ?? [] { update(range, of: weights, gradients, constants) }
+    var done = max(segment.lowerBound, min(sparse?.behind ?? 0, segment.upperBound))
+    while done < segment.upperBound {
+      let end = min(done + Self.stretch, segment.upperBound)
+      update(done..<end, of: weights, gradients, constants)
+      didUpdate(end, done)
+      done = end
     }
-    for range in sparse.ranges { update(range, of: weights, gradients, constants) }
-    let dense = max(segment.lowerBound, min(sparse.behind, segment.upperBound))..<segment.upperBound
-    update(dense, of: weights, gradients, constants)
   }
+
+  /// Floats that are updated at a time: weights that whoever is told may find in the second-level cache.
+  private static let stretch = 64 << 10
 
   /// Applies the rule to a range of the arena inside the segment.
   private func update(

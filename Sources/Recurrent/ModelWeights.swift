@@ -24,6 +24,8 @@ package final class ModelWeights: Sendable {
   package let decoder: PackedWeight
   /// What the operands of matrix products are rounded to.
   package let precision: Precision
+  /// What is packed, in the order of the arena.
+  let packedMatrices: [PackedPart]
 
   /// - Parameter training: whether gradients will be wanted; without, half of the packed copies are left out.
   package init(_ shape: ModelShape, precision: Precision = .f32, training: Bool) throws {
@@ -44,22 +46,24 @@ package final class ModelWeights: Sendable {
         bias: try FloatBuffer(count: rows))
     }
     decoder = try packed(shape.vocabularySize, h)
+
+    var parts: [PackedPart] = []
+    for (index, layer) in layers.enumerated() {
+      parts.append(PackedPart(layer.input, parameters, "rnn.weight_ih_l\(index)"))
+      parts.append(PackedPart(layer.hidden, parameters, "rnn.weight_hh_l\(index)"))
+      if let candidate = layer.candidate {
+        parts.append(PackedPart(candidate, parameters, "rnn.weight_hh_l\(index)", firstRow: layer.hidden.rows))
+      }
+    }
+    parts.append(PackedPart(decoder, parameters, shape.decoderWeightName))
+    packedMatrices = parts.sorted { $0.range.lowerBound < $1.range.lowerBound }
   }
 
   /// Brings the packed forms up to date with the parameters: the share of worker `rank` of `count`. A barrier must
   /// stand before the first use, and one between the last use and this.
   package func pack(rank: Int = 0, of count: Int = 1) throws {
-    for (index, layer) in layers.enumerated() {
-      try layer.input.pack(parameters.matrix("rnn.weight_ih_l\(index)"), rank: rank, of: count)
-      let recurrent = parameters.matrix("rnn.weight_hh_l\(index)")
-      try layer.hidden.pack(recurrent.rows(0..<layer.hidden.rows), rank: rank, of: count)
-      try layer.candidate?.pack(recurrent.rows(layer.hidden.rows..<recurrent.rows), rank: rank, of: count)
-      if index % count == rank {
-        let (input, hidden) = (parameters.floats("rnn.bias_ih_l\(index)"), parameters.floats("rnn.bias_hh_l\(index)"))
-        VectorMath.sum(input.baseAddress!, hidden.baseAddress!, into: layer.bias.pointer, count: layer.bias.count)
-      }
-    }
-    try decoder.pack(parameters.matrix(shape.decoderWeightName), rank: rank, of: count)
+    for matrix in packedMatrices { try matrix.weight.pack(matrix.source, rank: rank, of: count) }
+    addBiases(rank: rank, of: count)
   }
 
   /// The biases of a GRU layer, which the cell adds in two places.

@@ -158,7 +158,12 @@ package final class GradientExchange {
     optimizer.step(
       weights: model.weights.parameters.values, gradients: gradient - segmentStart + optimizer.segment.lowerBound,
       gradientScale: Float(scale * factor), learningRate: learningRate,
-      only: embeddingRows.map { ($0.pieces, behind: $0.range.upperBound) })
+      only: embeddingRows.map { ($0.pieces, behind: $0.range.upperBound) }
+    ) { [segment = optimizer.segment, weights = model.weights] end, previous in
+      timer?.enter(.packing)
+      weights.packPanels(of: segment, completedBy: end, since: previous)
+      timer?.enter(.update)
+    }
     embeddingRows?.clear()
     try distributeWeights()
     timer?.enter(.other)
@@ -249,7 +254,7 @@ package final class GradientExchange {
     if sharesWeights {
       try group.barrier()
       timer?.enter(.packing)
-      try model.weights.pack(rank: group.rank, of: group.count)
+      try model.weights.packRest(between: segments, rank: group.rank)
       timer?.enter(.exchange)
       try group.barrier()
       return
@@ -260,6 +265,6 @@ package final class GradientExchange {
       try embeddingRows?.distribute()
     }
     timer?.enter(.packing)
-    try model.weights.pack()
+    try model.weights.packRest(outside: optimizer.segment)
   }
 }
