@@ -109,6 +109,35 @@ for size in arguments.sizes.split(","):
         memory = median("peak_memory_bytes", 0) / median("peak_memory_bytes", 1) / (1 if workers == 1 else 2)
         print(f"| {size} | {name} | {median('tokens_per_second', 0):,.0f} | {100 * median('ceiling_share', 0):.0f} % | "
               f"{median('tokens_per_second', 1):,.0f} | {spread(ratios)} | {memory:.2f} |", flush=True)
+
+
+def lead(size, names):
+    """How far Lockstep leads the fastest of the named rows: the least of their medians."""
+    ratios = [statistics.median(a["tokens_per_second"] / b["tokens_per_second"] for a, b in result["pairs"])
+              for result in results if result["size"] == size and result["row"] in names]
+    return f"{min(ratios):.2f}" if ratios else ""
+
+
+def share(size, precision):
+    """Of the ceiling, by one worker."""
+    shares = [a["ceiling_share"] for result in results if result["size"] == size for a, _ in result["pairs"]
+              if a["workers"] == 1 and a["precision"] == precision]
+    return f"{100 * statistics.median(shares):.0f} %" if shares else ""
+
+
+SUMMARY = {
+    "f32, of the ceiling": lambda size: share(size, "f32"),
+    "bf16, of the ceiling": lambda size: share(size, "bf16"),
+    "f32 ÷ PyTorch as it comes": lambda size: lead(size, ["f32-default"]),
+    "f32 ÷ PyTorch tuned, best line": lambda size: lead(size, ["f32-tuned", "f32-tuned-lce"]),
+    "f32, 2 workers ÷ 2 processes, best line": lambda size: lead(size, ["ddp-f32", "mpi4py-f32"]),
+    "bf16 ÷ PyTorch in bf16, best line": lambda size: lead(size, ["bf16-autocast", "bf16-head", "bf16-cell"]),
+    "bf16 ÷ nn.LSTM in bf16": lambda size: lead(size, ["bf16-autocast"]),
+}
+sizes = [size for size in SIZES if any(result["size"] == size for result in results)]
+print(f"\n| | {' | '.join(sizes)} |\n| --- |{' ---: |' * len(sizes)}")
+for title, cell in SUMMARY.items():
+    print(f"| {title} | {' | '.join(cell(size) for size in sizes)} |")
 if arguments.output:
     with open(arguments.output, "w") as file:
         json.dump(results, file, indent=1)
