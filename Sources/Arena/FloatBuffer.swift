@@ -8,14 +8,26 @@ import Failures
   import Darwin
 #endif
 
+/// Where somebody gets floats from: so many, zeroed.
+package typealias FloatMemory = (_ count: Int) throws -> FloatBuffer
+
 /// A fixed-size block of `Float`, zeroed, aligned for vector loads, that lives as long as somebody holds it.
 ///
-/// `@unchecked Sendable`: the memory has no lock. Its users share it between worker threads only in phases that a
-/// barrier separates (all read, or each writes a range of its own).
+/// `@unchecked Sendable`: the memory has no lock. Its users share it between workers only in phases that a barrier
+/// separates (all read, or each writes a range of its own).
 package final class FloatBuffer: @unchecked Sendable {
   /// Valid for `count` floats as long as this object is.
   package let pointer: UnsafeMutablePointer<Float>
   package let count: Int
+  /// Who gives the memory back, where this object does not.
+  package let owner: AnyObject?
+
+  /// Floats of memory that `owner` gives back when it goes.
+  package init(_ pointer: UnsafeMutablePointer<Float>, count: Int, owner: AnyObject) {
+    self.pointer = pointer
+    self.count = count
+    self.owner = owner
+  }
 
   /// - Throws: ``Failure`` when the system has not that much memory.
   package init(count: Int) throws {
@@ -36,9 +48,10 @@ package final class FloatBuffer: @unchecked Sendable {
     memset(raw, 0, bytes)
     pointer = raw.bindMemory(to: Float.self, capacity: count)
     self.count = count
+    owner = nil
   }
 
-  deinit { free(pointer) }
+  deinit { if owner == nil { free(pointer) } }
 
   package var buffer: UnsafeMutableBufferPointer<Float> { .init(start: pointer, count: count) }
 

@@ -3,9 +3,9 @@ package final class ParameterStore: Sendable {
   package let layout: ParameterLayout
   package let values: FloatBuffer
 
-  package init(_ layout: ParameterLayout) throws {
+  package init(_ layout: ParameterLayout, memory: FloatMemory = FloatBuffer.init(count:)) throws {
     self.layout = layout
-    values = try FloatBuffer(count: layout.count)
+    values = try memory(layout.count)
   }
 
   /// The parameter as a matrix; a vector is one row.

@@ -1,7 +1,6 @@
 import Arena
 import COneDNN
 import Failures
-import Synchronization
 
 /// The constant operand of a product, [inner × outer], reordered once into the layout that oneDNN multiplies fastest.
 ///
@@ -9,8 +8,8 @@ import Synchronization
 /// a result row depend on that row and the weights alone; the property that worker counts don't change results rests
 /// on it, and a test keeps it true.
 ///
-/// Packed memory is written by ``pack(_:transposed:)`` and read by every ``Product`` made from it. Worker threads share
-/// it: they pack between two barriers and multiply after the second.
+/// Packed memory is written by ``pack(_:transposed:)`` and read by every ``Product`` made from it. Workers may share it:
+/// they pack between two barriers and multiply after the second.
 package final class PackedMatrix: @unchecked Sendable {  // safe by the phases described above
   package let inner: Int
   package let outer: Int
@@ -19,14 +18,23 @@ package final class PackedMatrix: @unchecked Sendable {  // safe by the phases d
   package let packed: FloatBuffer
   /// Whether the layout is one that ``PackedWeight`` can write by itself.
   let isInPanels: Bool
+  /// Whether the first product by this matrix begins with the last panel.
+  let isReadFromTheEnd: Bool
 
   private static let rowsOfLayout = 64
-  private let users = Atomic(0)
 
-  package init(inner: Int, outer: Int, precision: Precision = .f32) throws {
+  /// - Parameters:
+  ///   - memory: where the packed form goes.
+  ///   - isReadFromTheEnd: workers that share weights and begin at opposite ends fetch different parts of them from
+  ///     memory, and find in cache what the others have fetched.
+  package init(
+    inner: Int, outer: Int, precision: Precision = .f32, memory: FloatMemory = FloatBuffer.init(count:),
+    isReadFromTheEnd: Bool = false
+  ) throws {
     self.inner = inner
     self.outer = outer
     self.precision = precision
+    self.isReadFromTheEnd = isReadFromTheEnd
     let stream = try OneDNNStream()
     let rows = Self.rowsOfLayout
     let source = try MemoryDescription(rows: rows, columns: inner, rowStride: inner, columnStride: 1, precision)
@@ -38,13 +46,9 @@ package final class PackedMatrix: @unchecked Sendable {  // safe by the phases d
       "matmul [\(rows), \(inner)] x [\(inner), \(outer)]")
     defer { dnnl_primitive_desc_destroy(primitive) }
     description = try MemoryDescription(weightsOf: primitive!)
-    packed = try FloatBuffer(count: (description.bytes + 3) / 4)
+    packed = try memory((description.bytes + 3) / 4)
     isInPanels = ls_desc_is_panels(description.raw, Int64(inner), precision == .bf16 ? 1 : 0) != 0
   }
-
-  /// Whether the next worker that multiplies by this matrix is to begin with the last panel: every other one. Workers that
-  /// share the weights then fetch different parts of them from memory, and find in cache what the others have fetched.
-  func beginsAtTheEnd() -> Bool { users.wrappingAdd(1, ordering: .relaxed).oldValue % 2 == 1 }
 
   private var reorder: Reorder?
 

@@ -13,11 +13,20 @@ package final class PackedWeight: Sendable {
   /// Rows of `source` that are packed at once, or fewer in the last panel.
   package static let panelRows = 64
 
-  /// - Parameter training: whether the backward form will be wanted.
-  package init(rows: Int, columns: Int, precision: Precision = .f32, training: Bool) throws {
+  /// - Parameters:
+  ///   - training: whether the backward form will be wanted.
+  ///   - memory, isReadFromTheEnd: as for ``PackedMatrix``.
+  package init(
+    rows: Int, columns: Int, precision: Precision = .f32, training: Bool,
+    memory: FloatMemory = FloatBuffer.init(count:), isReadFromTheEnd: Bool = false
+  ) throws {
     self.rows = rows
-    forward = try PackedMatrix(inner: columns, outer: rows, precision: precision)
-    backward = training ? try PackedMatrix(inner: rows, outer: columns, precision: precision) : nil
+    func matrix(_ inner: Int, _ outer: Int) throws -> PackedMatrix {
+      try PackedMatrix(
+        inner: inner, outer: outer, precision: precision, memory: memory, isReadFromTheEnd: isReadFromTheEnd)
+    }
+    forward = try matrix(columns, rows)
+    backward = training ? try matrix(rows, columns) : nil
   }
 
   /// Packs both forms from one reading of `source`: the share of worker `rank` of `count`.

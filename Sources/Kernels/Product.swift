@@ -36,7 +36,7 @@ package final class Product {
     self.weights = weights
     self.scratch = scratch
     stream = try OneDNNStream()
-    reversed = weights.beginsAtTheEnd() ? 1 : 0
+    reversed = weights.isReadFromTheEnd ? 1 : 0
     let own = weights.precision == .f32 ? kernels.product : bfloat16Kernels?.product
     kernel = implementation == .best && weights.isInPanels ? own : nil
   }

@@ -6,16 +6,20 @@ package enum GradientNorm {
   /// are the same whoever computes them, and added up in order they give every worker the same bits.
   package static let block = 1 << 14
 
-  /// Sums of squares of the blocks of `gradients`, written to `sums`: one for each `block` floats, the last one short.
+  /// Blocks of `count` floats; the last one may be short.
+  package static func blocks(of count: Int) -> Int { (count + block - 1) / block }
+
+  /// Sums of squares of some blocks of `gradients`, written to `sums[blocks]`.
   ///
   /// - Parameter skipping: where given, the first `zeros` floats are zero but for the ascending ranges `except`, which
   ///   count from `from`: blocks of nothing but zeros are not read. Their sum is zero all the same.
   package static func blockSums(
-    _ gradients: UnsafePointer<Float>, count: Int, into sums: UnsafeMutablePointer<Double>,
+    _ gradients: UnsafePointer<Float>, count: Int, blocks: Range<Int>, into sums: UnsafeMutablePointer<Double>,
     skipping sparse: (zeros: Int, except: [Range<Int>], from: Int)? = nil
   ) {
     var next = 0
-    for (index, start) in stride(from: 0, to: count, by: block).enumerated() {
+    for index in blocks {
+      let start = index * block
       let end = min(start + block, count)
       if let sparse, end <= sparse.zeros {
         while next < sparse.except.count, sparse.except[next].upperBound - sparse.from <= start { next += 1 }

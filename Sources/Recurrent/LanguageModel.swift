@@ -38,10 +38,11 @@ package final class LanguageModel {
 
   /// - Parameters:
   ///   - training: whether ``trainingPass(_:step:)`` will be called.
+  ///   - gradientMemory: where the gradients go, which other workers may have to read.
   ///   - chunkFloats: see ``SoftmaxHead``.
   package init(
     _ weights: ModelWeights, batch: LocalBatch, dropout: Dropout = Dropout(probability: 0, seed: 0), training: Bool,
-    chunkFloats: Int? = nil
+    gradientMemory: FloatMemory = FloatBuffer.init(count:), chunkFloats: Int? = nil
   ) throws {
     let shape = weights.shape
     self.weights = weights
@@ -73,7 +74,7 @@ package final class LanguageModel {
     let widest = max(shape.embeddingSize, shape.hiddenSize)
     dValues = try (0..<(training ? 2 : 0)).map { _ in try FloatBuffer(count: batch.rows * widest) }
     product = training ? try WeightGradient(rows: batch.rows, columns: widest, precision: weights.precision) : nil
-    gradients = training ? try batch.nodes.map { try NodeGradient(rows: $0, shape: shape) } : []
+    gradients = training ? try batch.nodes.map { try NodeGradient(rows: $0, shape: shape, memory: gradientMemory) } : []
     shardLosses = .allocate(capacity: batch.shards.count)
     shardLosses.initialize(repeating: 0)
   }

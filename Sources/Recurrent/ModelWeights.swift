@@ -15,8 +15,8 @@ package struct LayerWeights: Sendable {
 
 /// A model's parameters and their packed forms.
 ///
-/// Worker threads share one object: weights are written between barriers (each worker its own part), then packed (each
-/// worker its own matrices), then read by all.
+/// Workers may share the memory: weights are written between barriers (each worker its own part), then packed (each
+/// worker its own panels), then read by all.
 package final class ModelWeights: Sendable {
   package let shape: ModelShape
   package let parameters: ParameterStore
@@ -27,14 +27,22 @@ package final class ModelWeights: Sendable {
   /// What is packed, in the order of the arena.
   let packedMatrices: [PackedPart]
 
-  /// - Parameter training: whether gradients will be wanted; without, half of the packed copies are left out.
-  package init(_ shape: ModelShape, precision: Precision = .f32, training: Bool) throws {
+  /// - Parameters:
+  ///   - training: whether gradients will be wanted; without, half of the packed copies are left out.
+  ///   - memory: where everything goes; asked for the same sizes in the same order for the same other arguments.
+  ///   - isReadFromTheEnd: as for ``PackedMatrix``.
+  package init(
+    _ shape: ModelShape, precision: Precision = .f32, training: Bool, memory: FloatMemory = FloatBuffer.init(count:),
+    isReadFromTheEnd: Bool = false
+  ) throws {
     self.shape = shape
     self.precision = precision
     func packed(_ rows: Int, _ columns: Int) throws -> PackedWeight {
-      try PackedWeight(rows: rows, columns: columns, precision: precision, training: training)
+      try PackedWeight(
+        rows: rows, columns: columns, precision: precision, training: training, memory: memory,
+        isReadFromTheEnd: isReadFromTheEnd)
     }
-    parameters = try ParameterStore(shape.layout)
+    parameters = try ParameterStore(shape.layout, memory: memory)
     let h = shape.hiddenSize
     let rows = shape.cell.gates * h
     layers = try (0..<shape.layers).map { layer in
@@ -43,7 +51,7 @@ package final class ModelWeights: Sendable {
         input: try packed(rows, shape.inputSize(ofLayer: layer)),
         hidden: try packed(split ? 2 * h : rows, h),
         candidate: split ? try packed(h, h) : nil,
-        bias: try FloatBuffer(count: rows))
+        bias: try memory(rows))
     }
     decoder = try packed(shape.vocabularySize, h)
 

@@ -12,11 +12,11 @@ package final class NodeGradient {
   let decoder: DecoderGradient
   private let shape: ModelShape
 
-  init(rows: ShardRows, shape: ModelShape) throws {
+  init(rows: ShardRows, shape: ModelShape, memory: FloatMemory) throws {
     self.rows = rows
     self.shape = shape
-    store = try ParameterStore(shape.layout)
-    tiedEmbedding = shape.tied ? try FloatBuffer(count: shape.vocabularySize * shape.embeddingSize) : nil
+    store = try ParameterStore(shape.layout, memory: memory)
+    tiedEmbedding = shape.tied ? try memory(shape.vocabularySize * shape.embeddingSize) : nil
     decoder = DecoderGradient(
       weight: store.matrix(shape.decoderWeightName), bias: store.floats("decoder.bias").baseAddress!)
   }

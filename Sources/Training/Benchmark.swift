@@ -87,17 +87,17 @@ package struct Benchmark: Sendable {
   package func run(_ group: any WorkerGroup) throws -> Report {
     computeOnThisThreadAlone()
     let shape = size.shape
-    let (weights, isShared) = try ModelWeights.shared(by: group) {
-      let weights = try ModelWeights(shape, precision: size.precision, training: true)
-      Initialization.uniform(range: 0.1).fill(weights.parameters, shape: shape, seed: 1)
-      return weights
+    let (weights, isShared) = try ModelWeights.shared(
+      by: group, shape, precision: size.precision, training: true, apart: size.exchange == .allreduce
+    ) {
+      Initialization.uniform(range: 0.1).fill($0, shape: shape, seed: 1)
     }
     let batch = LocalBatch(
       window: size.window, streams: size.streams, shards: size.gradientShards, rank: group.rank,
       workers: group.count)
     let (model, streams) = try group.agreeing {
       (
-        try LanguageModel(weights, batch: batch, training: true),
+        try LanguageModel(weights, batch: batch, training: true, gradientMemory: group.floats(_:)),
         try TokenStreams(
           source: randomTokens(), streams: size.streams, local: batch.streams, window: size.window)
       )

@@ -28,10 +28,14 @@ extension CheckpointReader {
     }
   }
 
-  /// The model, ready for evaluation and generation.
+  /// What the model looks like.
+  package func modelShape() throws -> ModelShape {
+    try savedConfiguration().modelShape(vocabularySize: header.vocabulary.count)
+  }
+
+  /// The model, for generation.
   package func makeModelWeights() throws -> ModelWeights {
-    let shape = try savedConfiguration().modelShape(vocabularySize: header.vocabulary.count)
-    let weights = try ModelWeights(shape, training: false)
+    let weights = try ModelWeights(try modelShape(), training: false)
     try readParameters(into: weights.parameters)
     return weights
   }

@@ -39,7 +39,7 @@ package final class GradientExchange {
   /// The whole gradient, for a plain allreduce only. The model's own gradients are not to be added into: the embedding's
   /// counts on rows of tokens that it has not seen to stay zero.
   private let total: FloatBuffer?
-  /// Whether the workers are threads over one copy of the weights.
+  /// Whether the workers hold one copy of the weights between them.
   private let sharesWeights: Bool
   /// Where a tied embedding's part is added, in floats of the arena.
   private let tiedRange: Range<Int>?
@@ -57,7 +57,8 @@ package final class GradientExchange {
   ///
   /// - Parameters:
   ///   - model: the worker's model, whose gradients are exchanged and whose weights are updated.
-  ///   - sharesWeights: whether all workers' models have the same ``ModelWeights`` object.
+  ///   - sharesWeights: whether all workers' models have the same weights in memory: where the group shares memory,
+  ///     but not for a plain allreduce.
   ///   - isEmbeddingSparse: for tests that hold both ways against each other; nil: what is cheaper.
   package init(
     _ group: any WorkerGroup, model: LanguageModel, optimizer kind: OptimizerKind, weightDecay: Double,
@@ -94,9 +95,9 @@ package final class GradientExchange {
       (reduction, tiedReduction, embeddingRows) = (nil, nil, nil)
       total = try FloatBuffer(count: layout.count)
     }
-    // After a plain allreduce every rank holds the whole gradient and updates all weights by itself, as data-parallel
-    // trainers commonly do; threads over one copy of the weights still update a part each.
-    let updatesEverything = method == .allreduce && !sharesWeights
+    // After a plain allreduce every worker holds the whole gradient and updates all of its weights by itself, as
+    // data-parallel trainers commonly do.
+    let updatesEverything = method == .allreduce
     keepsWholeSlots = updatesEverything || group.count == 1
     optimizer = try Optimizer(
       kind, weightDecay: weightDecay, segment: updatesEverything ? 0..<layout.count : arena.segments[group.rank])
@@ -149,9 +150,9 @@ package final class GradientExchange {
   ) throws -> StepOutcome {
     let timer = model.timer
     timer?.enter(.exchange)
-    let gradient = try reduceSegment()
+    let (gradient, squaredFrom) = try reduceSegment()
     timer?.enter(.update)
-    let outcome = try gatherRecords(gradient, scale: scale, failure: failure)
+    let outcome = try gatherRecords(gradient, squaredFrom: squaredFrom, scale: scale, failure: failure)
     try check(outcome)
     let factor = GradientNorm.clippingFactor(norm: outcome.gradientNorm, limit: clipNorm)
     let segmentStart = arena.segments[group.rank].lowerBound
@@ -164,25 +165,47 @@ package final class GradientExchange {
       weights.packPanels(of: segment, completedBy: end, since: previous)
       timer?.enter(.update)
     }
-    embeddingRows?.clear()
+    clearEmbedding()
     try distributeWeights()
     timer?.enter(.other)
     return outcome
   }
 
-  /// The summed gradient of this worker's segment.
-  private func reduceSegment() throws -> UnsafeMutablePointer<Float> {
+  /// Makes the embedding's part of the summed gradient zero again, where it stands in the model's own.
+  private func clearEmbedding() {
+    if let embeddingRows {
+      embeddingRows.clear()
+    } else if let tiedReduction {
+      tiedReduction.clear(pieces: [tiedReduction.segment])
+    } else if let reduction, let embedding = model.weights.parameters.layout["encoder.weight"] {
+      reduction.clear(pieces: [embedding.range.clamped(to: reduction.segment)])
+    }
+  }
+
+  /// The summed gradient of this worker's segment, and the first of its blocks whose sum of squares is in the record
+  /// already, as are those behind it: they were taken while the blocks were in cache.
+  private func reduceSegment() throws -> (gradient: UnsafeMutablePointer<Float>, squaredFrom: Int) {
     let own = arena.segments[group.rank]
+    let blocks = arena.blockCount(of: group.rank)
     if let reduction {
       try embeddingRows?.gather()
-      let gradient = try reduction.reduce()
+      // What stands before this place is added up later.
+      let prefix = embeddingRows?.range.upperBound ?? tiedRange?.upperBound ?? 0
+      let first = min(GradientNorm.blocks(of: max(0, prefix - own.lowerBound)), blocks)
+      let squares = records.baseAddress! + recordRanges[group.rank].lowerBound
+      try reduction.reduce { end, previous in
+        let complete = end == own.upperBound ? blocks : (end - own.lowerBound) / GradientNorm.block
+        let before = max(first, (previous - own.lowerBound) / GradientNorm.block)
+        guard before < complete else { return }
+        GradientNorm.blockSums(reduction.result, count: own.count, blocks: before..<complete, into: squares)
+      }
       try embeddingRows?.reduce()
       if let tiedReduction, let tiedRange {
-        let part = try tiedReduction.reduce()
+        try tiedReduction.reduce()
         let offset = tiedRange.lowerBound + tiedReduction.segment.lowerBound - own.lowerBound
-        VectorMath.add(part, to: gradient + offset, count: tiedReduction.segment.count)
+        VectorMath.add(tiedReduction.result, to: reduction.result + offset, count: tiedReduction.segment.count)
       }
-      return gradient
+      return (reduction.result, group.count == 1 ? blocks : first)
     }
     guard let total else { preconditionFailure("an exchange has a reduction or a total") }
     total.pointer.update(from: model.gradients[0].store.values.pointer, count: total.count)
@@ -193,19 +216,19 @@ package final class GradientExchange {
       }
     }
     try group.allReduceSum(total.buffer)
-    return total.pointer + own.lowerBound
+    return (total.pointer + own.lowerBound, blocks)
   }
 
   /// Tells all workers the sums of squares, losses and flags of each.
   private func gatherRecords(
-    _ gradient: UnsafeMutablePointer<Float>, scale: Double, failure: (any Error)?
+    _ gradient: UnsafeMutablePointer<Float>, squaredFrom: Int, scale: Double, failure: (any Error)?
   ) throws -> StepOutcome {
     let rank = group.rank
     let own = recordRanges[rank]
     let blocks = arena.blockCount(of: rank)
     let record = records.baseAddress! + own.lowerBound
     GradientNorm.blockSums(
-      gradient, count: arena.segments[rank].count, into: record,
+      gradient, count: arena.segments[rank].count, blocks: 0..<squaredFrom, into: record,
       skipping: embeddingRows.map { rows in
         (
           zeros: rows.range.upperBound - arena.segments[rank].lowerBound, except: rows.pieces,

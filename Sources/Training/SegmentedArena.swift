@@ -11,13 +11,13 @@ struct SegmentedArena: Sendable {
   init(count: Int, workers: Int, sparsePrefix: Int = 0) {
     let block = GradientNorm.block
     let first = sparsePrefix / block
-    let blocks = (count + block - 1) / block - first
+    let blocks = GradientNorm.blocks(of: count) - first
     func start(of worker: Int) -> Int { worker == 0 ? 0 : min((first + worker * blocks / workers) * block, count) }
     segments = (0..<workers).map { start(of: $0)..<($0 + 1 == workers ? count : start(of: $0 + 1)) }
   }
 
   /// Norm blocks of a worker's segment.
-  func blockCount(of worker: Int) -> Int { (segments[worker].count + GradientNorm.block - 1) / GradientNorm.block }
+  func blockCount(of worker: Int) -> Int { GradientNorm.blocks(of: segments[worker].count) }
 
   /// The part of each worker's segment that lies in `range`, counted from the start of `range`.
   func segments(within range: Range<Int>) -> [Range<Int>] {

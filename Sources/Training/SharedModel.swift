@@ -1,43 +1,57 @@
+import Arena
+import Kernels
 import Recurrent
 import Workers
 
 extension ModelWeights {
-  /// The weights that this worker computes with; collective.
+  /// The weights that this worker computes with, filled and packed; collective.
   ///
-  /// Threads of one process share one object, made by the first of them. Processes make one each; `make` must give all
-  /// of them the same values.
+  /// Workers that share memory hold one copy between them, which the first of them makes and fills. Others have one
+  /// each; `fill` must give all of them the same values.
   ///
-  /// - Returns: the weights, packed, and whether other workers hold the same object.
+  /// - Parameter apart: each worker gets a copy of its own in any case.
+  /// - Returns: the weights, and whether other workers hold the same memory.
   package static func shared(
-    by group: any WorkerGroup, make: () throws -> ModelWeights
+    by group: any WorkerGroup, _ shape: ModelShape, precision: Precision = .f32, training: Bool, apart: Bool = false,
+    fill: (ParameterStore) throws -> Void
   ) throws -> (weights: ModelWeights, isShared: Bool) {
-    var probe: UInt8 = 0
-    let sharesMemory = try withUnsafeMutablePointer(to: &probe) { try group.share(UnsafeMutableRawPointer($0)) != nil }
-    let mine = try group.agreeing { !sharesMemory || group.rank == 0 ? try make() : nil }
-    guard sharesMemory, group.count > 1 else {
-      guard let mine else { preconditionFailure("a process without weights") }
-      try group.agreeing { try mine.pack() }
-      return (mine, sharesMemory)
+    guard group.count > 1, group.sharesMemory, !apart else {
+      let weights = try group.agreeing {
+        let weights = try ModelWeights(shape, precision: precision, training: training)
+        try fill(weights.parameters)
+        try weights.pack()
+        return weights
+      }
+      return (weights, group.count == 1)
     }
-    // Until the barrier the first worker's reference is the only one: it must not end at its last use in the text.
-    let weights = try withExtendedLifetime(mine) {
-      try adopt(mine, from: group)
+    func make(_ memory: FloatMemory) throws -> ModelWeights {
+      try ModelWeights(
+        shape, precision: precision, training: training, memory: memory, isReadFromTheEnd: group.rank % 2 == 1)
     }
-    try group.agreeing { try weights.pack(rank: group.rank, of: group.count) }
-    try group.barrier()
-    return (weights, true)
-  }
-
-  /// The object of the first worker, which alone passes one; collective.
-  private static func adopt(_ mine: ModelWeights?, from group: any WorkerGroup) throws -> ModelWeights {
-    var nothing: UInt8 = 0
-    return try withUnsafeMutablePointer(to: &nothing) { nothing in
-      let own = mine.map { Unmanaged.passUnretained($0).toOpaque() } ?? UnsafeMutableRawPointer(nothing)
-      guard let pointers = try group.share(own) else { preconditionFailure("memory is shared or it is not") }
-      let weights = Unmanaged<ModelWeights>.fromOpaque(pointers[0]).takeUnretainedValue()
-      // The first worker must not let go of its object before all others hold it.
-      try group.barrier()
+    var buffers: [FloatBuffer] = []
+    let first = try group.agreeing {
+      guard group.rank == 0 else { return ModelWeights?.none }
+      let weights = try make { count in
+        buffers.append(try group.floats(count))
+        return buffers[buffers.count - 1]
+      }
+      try fill(weights.parameters)
       return weights
     }
+    var theirs = try group.share(buffers)[0][...]
+    let weights = try group.agreeing {
+      let weights =
+        try first
+        ?? make { count in
+          let buffer = theirs.removeFirst()
+          precondition(buffer.count == count, "workers disagree on the size of a matrix")
+          return buffer
+        }
+      try weights.pack(rank: group.rank, of: group.count)
+      return weights
+    }
+    // Nobody may multiply before all panels are there.
+    try group.barrier()
+    return (weights, true)
   }
 }

@@ -67,14 +67,15 @@ package final class Trainer {
     }
     self.corpus = corpus
     let shape = configuration.modelShape(vocabularySize: corpus.vocabulary.count)
-    let (weights, isShared) = try ModelWeights.shared(by: group) {
-      let weights = try ModelWeights(shape, precision: Self.precision(training.precision), training: true)
+    let (weights, isShared) = try ModelWeights.shared(
+      by: group, shape, precision: Self.precision(training.precision), training: true,
+      apart: training.exchange == .allreduce
+    ) { parameters in
       if let checkpoint {
-        try checkpoint.readParameters(into: weights.parameters)
+        try checkpoint.readParameters(into: parameters)
       } else {
-        try configuration.initialize(weights.parameters, shape: shape)
+        try configuration.initialize(parameters, shape: shape)
       }
-      return weights
     }
     let batch = LocalBatch(
       window: configuration.data.window, streams: configuration.data.streams, shards: training.gradientShards,
@@ -82,7 +83,8 @@ package final class Trainer {
     (model, streams, window) = try group.agreeing {
       let dropout = Dropout(probability: configuration.model.dropout, seed: UInt64(training.seed))
       return (
-        try LanguageModel(weights, batch: batch, dropout: dropout, training: true),
+        try LanguageModel(
+          weights, batch: batch, dropout: dropout, training: true, gradientMemory: group.floats(_:)),
         try TokenStreams(
           reader: corpus, split: .train, streams: batch.globalStreams, local: batch.streams, window: batch.window),
         Window(steps: batch.window, streams: batch.streams.count)

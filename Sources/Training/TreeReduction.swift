@@ -8,6 +8,8 @@ import Workers
 /// the owner finishes the tree. Each addition is the one that the tree names, whoever makes it. Bytes on the wire, for a
 /// power of two of workers: P·(N − 1)/N floats sent by each, as in the first half of a ring allreduce. Workers that
 /// share memory read one another's sums in place instead.
+///
+/// The sum takes the place of the worker's own first addend: a buffer less to bring into cache and to keep.
 package final class TreeReduction {
   /// This worker's segment, in floats from the start of the buffers.
   package let segment: Range<Int>
@@ -15,7 +17,8 @@ package final class TreeReduction {
   private let group: any WorkerGroup
   private let own: [FloatBuffer]
   private let sum: Sum
-  private let result: FloatBuffer?  // nil for a single worker, whose own sum is the whole tree
+  /// Where the segment's sum is: `segment.count` floats.
+  package let result: UnsafeMutablePointer<Float>
   /// What other processes send, [worker][node]: one piece, and the whole of what ``reduce()`` leaves out.
   private let pieceInbox: [[FloatBuffer]]
   private let prefixInbox: [[FloatBuffer]]
@@ -23,12 +26,15 @@ package final class TreeReduction {
   /// Where to read the sums of the range at hand, [worker][node], as if from the segment's first float.
   private var sources: [[UnsafePointer<Float>]]
   private let partialSums: FloatBuffer
+  private let shared: [[FloatBuffer]]  // what the sources point to; empty where memory is not shared
   /// The part of the segment that ``reduce()`` sums up.
   private let dense: Range<Int>
   private let sharesMemory: Bool
 
   /// Floats that pass through the tree at a time: the levels' partial sums stay in the first-level cache.
   private static let chunk = 1024
+  /// Floats between two calls of `didSum`, which finds them in the second-level cache.
+  private static let stretch = 16 * chunk
   /// Floats of one message: what arrives is summed up while it is in cache, yet is long enough for a network.
   package static let pieceFloats = 128 << 10
 
@@ -54,7 +60,8 @@ package final class TreeReduction {
   /// Collective.
   ///
   /// - Parameters:
-  ///   - buffers: this worker's subtree sums, one a node of ``nodes(ofWorker:of:tree:)``; all of one size.
+  ///   - buffers: this worker's subtree sums, one a node of the maximal subtrees that cover its shards; all of one size,
+  ///     and made by the group's ``WorkerGroup/floats(_:)``.
   ///   - segments: who gets what.
   ///   - prefix: floats at the front of the buffers that ``reduce()`` leaves out and ``reduce(pieces:)`` is for.
   ///   - pieceFloats: another length of messages; for tests.
@@ -62,9 +69,12 @@ package final class TreeReduction {
     _ group: any WorkerGroup, tree: ShardTree, buffers: [FloatBuffer], segments: [Range<Int>],
     leavingOut prefix: Int = 0, pieceFloats: Int = TreeReduction.pieceFloats
   ) throws {
+    precondition(!buffers.isEmpty, "a worker without shards")
     self.group = group
     own = buffers
     segment = segments[group.rank]
+    let first = segment.lowerBound
+    result = buffers[0].pointer + first
     dense = max(segment.lowerBound, min(prefix, segment.upperBound))..<segment.upperBound
     let nodesOfWorkers = (0..<group.count).map { worker in
       tree.maximalSubtrees(covering: tree.shards(ofWorker: worker, of: group.count))
@@ -79,28 +89,17 @@ package final class TreeReduction {
     self.sum = sum(tree.root)
     partialSums = try FloatBuffer(count: Self.chunk * (tree.root.level + 1))
     if group.count == 1 {
-      (result, pieceInbox, prefixInbox, pieces, sources, sharesMemory) = (nil, [], [], [], [], true)
+      (pieceInbox, prefixInbox, pieces, sources, shared, sharesMemory) = ([], [], [], [], [], true)
       return
     }
-    result = try FloatBuffer(count: segment.count)
-
-    // A table of this worker's buffers, which the others read where memory is shared; it lives as long as the run.
-    let table = UnsafeMutablePointer<UnsafeMutablePointer<Float>>.allocate(capacity: max(own.count, 1))
-    for (index, buffer) in own.enumerated() { (table + index).initialize(to: buffer.pointer) }
-    let first = segment.lowerBound
-    if let tables = try group.share(UnsafeMutableRawPointer(table)) {
+    if group.sharesMemory {
       (pieceInbox, prefixInbox, pieces) = ([], [], [])
       sharesMemory = true
-      sources = nodesOfWorkers.enumerated().map { worker, nodes in
-        let theirs = tables[worker].assumingMemoryBound(to: UnsafeMutablePointer<Float>.self)
-        return nodes.indices.map { UnsafePointer(theirs[$0] + first) }
-      }
-      // Nobody may give its table back before all have read it.
-      try group.barrier()
-      table.deallocate()
+      shared = try group.share(buffers)
+      sources = shared.map { theirs in theirs.map { UnsafePointer($0.pointer + first) } }
     } else {
-      table.deallocate()
       sharesMemory = false
+      shared = []
       let rank = group.rank
       func inbox(_ count: Int) throws -> [[FloatBuffer]] {
         try nodesOfWorkers.enumerated().map { worker, nodes in
@@ -122,36 +121,39 @@ package final class TreeReduction {
   /// Sums up the segment; collective. All workers must have written their buffers before, and none may write them again
   /// before the next collective has returned.
   ///
-  /// - Returns: `segment.count` floats, valid until the next call.
-  package func reduce() throws -> UnsafeMutablePointer<Float> {
-    guard let result else { return own[0].pointer }
+  /// - Parameter didSum: told, stretch by stretch, how far the sum is there, and how far it was before: places in the
+  ///   buffers. Not for a single worker, whose own sum is the whole tree.
+  package func reduce(didSum: (_ end: Int, _ previous: Int) -> Void = { _, _ in }) throws {
+    guard group.count > 1 else { return }
     if sharesMemory {
       try group.barrier()
-      sumUp(dense, into: result)
+      sumUp(dense, didSum)
     }
     for piece in pieces {
       for round in piece.rounds { try group.exchange(sending: round.sending, receiving: round.receiving) }
       read(from: pieceInbox, start: piece.range.lowerBound)
-      sumUp(piece.range, into: result)
+      sumUp(piece.range, didSum)
     }
-    return result.pointer
   }
 
   /// Sums up single pieces of the segment, in floats of the buffers, after ``reduce()`` and into the same memory. What
   /// workers of other processes have there must be in ``inbox(ofWorker:node:)``.
   func reduce(pieces: [Range<Int>]) {
-    guard let result else { return }
+    guard group.count > 1 else { return }
     read(from: prefixInbox, start: segment.lowerBound)
-    for piece in pieces { sumUp(piece, into: result) }
+    for piece in pieces { sumUp(piece) { _, _ in } }
   }
 
-  /// Makes pieces that were summed up zero again, here and in the inboxes.
+  /// Makes pieces of the segment that were summed up zero again, here and in the inboxes: those of the embedding, whose
+  /// gradient counts on rows of tokens that a worker has not seen to stay zero.
   func clear(pieces: [Range<Int>]) {
-    guard let result else { return }
+    guard group.count > 1 else { return }
     for piece in pieces {
       let offset = piece.lowerBound - segment.lowerBound
-      (result.pointer + offset).update(repeating: 0, count: piece.count)
-      for inbox in prefixInbox.joined() { (inbox.pointer + offset).update(repeating: 0, count: piece.count) }
+      (result + offset).update(repeating: 0, count: piece.count)
+      for inbox in prefixInbox.joined() where inbox.count > 0 {
+        (inbox.pointer + offset).update(repeating: 0, count: piece.count)
+      }
     }
   }
 
@@ -170,11 +172,16 @@ package final class TreeReduction {
     }
   }
 
-  private func sumUp(_ range: Range<Int>, into result: FloatBuffer) {
+  private func sumUp(_ range: Range<Int>, _ didSum: (_ end: Int, _ previous: Int) -> Void) {
+    var previous = range.lowerBound
     for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.chunk) {
-      let (offset, count) = (start - segment.lowerBound, min(Self.chunk, range.upperBound - start))
-      let total = evaluate(sum, offset: offset, count: count, depth: 0)
-      (result.pointer + offset).update(from: total, count: count)
+      let (offset, end) = (start - segment.lowerBound, min(start + Self.chunk, range.upperBound))
+      let total = evaluate(sum, offset: offset, count: end - start, depth: 0)
+      (result + offset).update(from: total, count: end - start)
+      if end - previous == Self.stretch || end == range.upperBound {
+        didSum(end, previous)
+        previous = end
+      }
     }
   }
 

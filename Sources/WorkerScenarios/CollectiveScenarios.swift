@@ -7,7 +7,12 @@ package let collectiveScenarios: [WorkerScenario] = [
   WorkerScenario("all-gather") { workers, _ in try checkAllGather(workers) },
   WorkerScenario("broadcast") { workers, _ in try checkBroadcast(workers) },
   WorkerScenario("all-reduce") { workers, _ in try checkAllReduce(workers) },
-  WorkerScenario("share") { workers, _ in try checkShare(workers) },
+  WorkerScenario("share") { workers, arguments in
+    if let expected = arguments.first {
+      try expect(workers.sharesMemory == (expected == "together"), "memory is shared: \(workers.sharesMemory)")
+    }
+    try checkShare(workers)
+  },
   WorkerScenario("many-steps") { workers, _ in try checkManySteps(workers) },
   // 1000 bytes stand for the 2 GiB where an MPI count ends.
   WorkerScenario("small-messages") { workers, _ in
@@ -101,14 +106,40 @@ private func checkAllReduce(_ workers: any WorkerGroup) throws {
   }
 }
 
+/// Thrown where something should have failed.
+private struct WrongOutcome: Error {}
+
 private func checkShare(_ workers: any WorkerGroup) throws {
-  let mine = UnsafeMutablePointer<Int>.allocate(capacity: 1)
-  defer { mine.deallocate() }
-  mine.initialize(to: 100 + workers.rank)
-  if let pointers = try workers.share(mine) {
-    try expect(!(workers is MPIWorkers), "ranks are given each other's pointers")
-    let values = pointers.map { $0.load(as: Int.self) }
-    try expect(values == (0..<workers.count).map { 100 + $0 }, "shared pointers lead to \(values)")
+  // Of different sizes and numbers, one of them empty; twice, as models have several things to share.
+  for round in 0..<2 {
+    guard workers.sharesMemory else { continue }
+    let sizes = [[3], [0, 5000], [], [1, 2, 3]]
+    let mine = try sizes[workers.rank % 4].map { try workers.floats($0) }
+    try expect(mine.allSatisfy { $0.buffer.allSatisfy { $0 == 0 } }, "new memory is not zero")
+    let all = try workers.share(mine)
+    for (index, buffer) in mine.enumerated() { buffer.fill(Float(100 * workers.rank + 10 * index + round)) }
+    try workers.barrier()
+    for (rank, buffers) in all.enumerated() {
+      try expect(buffers.map(\.count) == sizes[rank % 4], "worker \(rank) shows buffers of other sizes")
+      for (index, buffer) in buffers.enumerated() {
+        let expected = Float(100 * rank + 10 * index + round)
+        try expect(buffer.buffer.allSatisfy { $0 == expected }, "wrong values in buffer \(index) of worker \(rank)")
+      }
+    }
+    // And what one worker writes into another's memory is there.
+    try workers.barrier()
+    let next = all[(workers.rank + 1) % workers.count]
+    if let buffer = next.first, buffer.count > 0 { buffer.pointer.pointee = -1 }
+    try workers.barrier()
+    if let buffer = mine.first, buffer.count > 0 { try expect(buffer.pointer.pointee == -1, "nothing was written") }
+  }
+  let memory = try workers.floats(7)
+  try expect(memory.count == 7 && memory.buffer.allSatisfy { $0 == 0 }, "memory that nobody shares")
+  do {
+    _ = try workers.floats(1 << 46)
+    throw WrongOutcome()  // 256 TiB
+  } catch let error as Failure {
+    try expect("\(error)".contains("use a smaller model"), "\(error)")
   }
   try workers.barrier()
 }

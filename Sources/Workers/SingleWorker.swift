@@ -1,3 +1,5 @@
+import Arena
+
 /// One worker alone: no MPI, no threads, nothing to wait for.
 package struct SingleWorker: WorkerGroup {
   package init() {}
@@ -28,7 +30,9 @@ package struct SingleWorker: WorkerGroup {
     if let failure { throw WorkerFailure(failure, rank: 0, failedEverywhere: true) }
   }
 
-  package func share(_ pointer: UnsafeMutableRawPointer) -> [UnsafeMutableRawPointer]? { [pointer] }
+  package var sharesMemory: Bool { true }
+  package func floats(_ count: Int) throws -> FloatBuffer { try FloatBuffer(count: count) }
+  package func share(_ buffers: [FloatBuffer]) -> [[FloatBuffer]] { [buffers] }
 
   package func abandon(_ error: any Error) {}
 }

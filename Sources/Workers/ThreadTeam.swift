@@ -1,3 +1,4 @@
+import Arena
 import Failures
 import Synchronization
 
@@ -15,7 +16,7 @@ final class ThreadTeam: @unchecked Sendable {
     case allGather(UnsafeRawBufferPointer)
     case sum(UnsafeMutableRawBufferPointer)
     case agreement((any Error)?)
-    case share(UnsafeMutableRawPointer)
+    case share([FloatBuffer])
   }
 
   let count: Int

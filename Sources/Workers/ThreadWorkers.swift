@@ -1,3 +1,4 @@
+import Arena
 import Failures
 
 /// Starts workers that are threads of this process.
@@ -129,12 +130,16 @@ private struct ThreadWorker: WorkerGroup {
     if let agreed { throw agreed }
   }
 
-  func share(_ pointer: UnsafeMutableRawPointer) throws -> [UnsafeMutableRawPointer]? {
-    var pointers: [UnsafeMutableRawPointer] = []
-    try team.meet(rank, .share(pointer)) {
-      for case .share(let pointer) in team.posted { pointers.append(pointer) }
+  var sharesMemory: Bool { true }
+
+  func floats(_ count: Int) throws -> FloatBuffer { try FloatBuffer(count: count) }
+
+  func share(_ buffers: [FloatBuffer]) throws -> [[FloatBuffer]] {
+    var all: [[FloatBuffer]] = []
+    try team.meet(rank, .share(buffers)) {
+      for case .share(let buffers) in team.posted { all.append(buffers) }
     }
-    return pointers
+    return all
   }
 
   func abandon(_ error: any Error) { team.fail(error, rank: rank) }

@@ -1,3 +1,5 @@
+import Arena
+
 /// The workers that train one model together, as one of them sees them.
 ///
 /// Every call but ``abandon(_:)`` is collective: all workers make the same calls in the same order. Collectives throw
@@ -38,10 +40,17 @@ package protocol WorkerGroup: Sendable {
   /// Costs one small reduction when all are well, so it may be called once a step.
   func agree(_ failure: (any Error)?) throws
 
-  /// Workers that share an address space get the pointers of all, by rank; nil where memory is not shared (MPI).
+  /// Whether ``share(_:)`` can show workers each other's memory: between threads, and between MPI ranks of one machine.
+  var sharesMemory: Bool { get }
+
+  /// Memory for ``share(_:)``, zeroed; ordinary memory where workers don't share any. Not collective.
+  func floats(_ count: Int) throws -> FloatBuffer
+
+  /// Gives every worker the buffers of all, by rank. Only where ``sharesMemory``, for buffers made by ``floats(_:)`` and
+  /// once each. Workers may pass different numbers of them.
   ///
-  /// Reading through another worker's pointer needs a ``barrier()`` (or another collective) after the writes.
-  func share(_ pointer: UnsafeMutableRawPointer) throws -> [UnsafeMutableRawPointer]?
+  /// Reading what another worker has written needs a ``barrier()`` (or another collective) after the writes.
+  func share(_ buffers: [FloatBuffer]) throws -> [[FloatBuffer]]
 
   /// Ends the other workers, called by one that can't go on while they may be inside of a collective.
   ///

@@ -14,14 +14,18 @@ package enum WorkerLaunch {
   /// to ``report(_:)``, which prints it once. Threads: so is the error of the lowest worker that failed by itself. MPI: a
   /// rank that fails by itself can't leave in good order, since the others may wait for it in a collective, so it prints
   /// its error and ends the whole job here.
-  package static func run(threads: Int?, _ body: @escaping @Sendable (any WorkerGroup) throws -> Void) throws {
+  ///
+  /// - Parameter sharedMemory: whether ranks that all run on one machine may share memory.
+  package static func run(
+    threads: Int?, sharedMemory: Bool = true, _ body: @escaping @Sendable (any WorkerGroup) throws -> Void
+  ) throws {
     let threads = threads ?? 1
     guard threads >= 1 else {
       throw Failure(.usage, "\(threads) workers can't train anything", at: "--workers", remedy: "give 1 or more")
     }
     // Without a known size (plain PMIx) there may be one rank only; that is settled after MPI_Init.
     if let launcher = Launcher.current, threads == 1 || launcher.size != 1 {
-      try runRanks(threads: threads, body)
+      try runRanks(threads: threads, sharedMemory: sharedMemory, body)
     } else if threads > 1 {
       try ThreadWorkers.run(count: threads, body)
     } else {
@@ -31,10 +35,10 @@ package enum WorkerLaunch {
 
   /// Runs `body` as ``run(threads:_:)`` does, reports an error, and gives the status for the process to exit with.
   package static func main(
-    threads: Int?, _ body: @escaping @Sendable (any WorkerGroup) throws -> Void
+    threads: Int?, sharedMemory: Bool = true, _ body: @escaping @Sendable (any WorkerGroup) throws -> Void
   ) -> ExitStatus {
     do {
-      try run(threads: threads, body)
+      try run(threads: threads, sharedMemory: sharedMemory, body)
       return .done
     } catch {
       return report(error)
@@ -69,11 +73,17 @@ package enum WorkerLaunch {
   }
 
   private static func runRanks(
-    threads: Int, _ body: @Sendable (any WorkerGroup) throws -> Void
+    threads: Int, sharedMemory: Bool, _ body: @Sendable (any WorkerGroup) throws -> Void
   ) throws {
     if threads > 1, let size = Launcher.current?.size { throw bothThreadsAndRanks(threads: threads, ranks: size) }
     let runtime = try MPIRuntime()
-    let workers = MPIWorkers(runtime.world)
+    let workers: MPIWorkers
+    do {
+      workers = try MPIWorkers(runtime.world, sharedMemory: sharedMemory)
+    } catch {
+      WorkerLaunch.reportAlone(error, rank: runtime.world.rank, of: runtime.world.size)
+      runtime.world.abort(status: ExitStatus(error).rawValue)
+    }
     do {
       guard threads == 1 else {
         // Every rank finds the same, so this is agreed on without asking.

@@ -34,6 +34,7 @@ struct BenchmarkCommand: ParsableCommand {
   @Option(help: "tree or allreduce.") var exchange: TrainingConfiguration.Exchange = .tree
   @Option(help: "Timed steps.") var steps: Int = 20
   @Option(help: "Steps before those.") var warmup: Int = 3
+  @OptionGroup var memory: MemoryOptions
   @Flag(help: "Print one JSON object.") var json = false
 
   enum SizeName: String, CaseIterable, ExpressibleByArgument {
@@ -47,7 +48,7 @@ struct BenchmarkCommand: ParsableCommand {
   func run() throws {
     let size = try checkedSize()
     let (json, steps, warmup) = (json, steps, warmup)
-    try WorkerLaunch.run(threads: workers) { group in
+    try WorkerLaunch.run(threads: workers, sharedMemory: !memory.apart) { group in
       guard group.count <= size.gradientShards else {
         throw Failure(
           .usage, "\(group.count) workers can't share \(size.gradientShards) gradient shards", at: "--gradient-shards",

@@ -34,6 +34,8 @@ struct EvaluateCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Threads that work together, at most one a stream. (default: 1)", valueName: "n"))
   var workers: Int?
 
+  @OptionGroup var memory: MemoryOptions
+
   @Flag(help: "Print one JSON object.")
   var json = false
 
@@ -48,12 +50,12 @@ struct EvaluateCommand: ParsableCommand {
 
   func run() throws {
     let command = self
-    try WorkerLaunch.run(threads: workers) { group in try command.evaluate(group) }
+    try WorkerLaunch.run(threads: workers, sharedMemory: !memory.apart) { group in try command.evaluate(group) }
   }
 
   private func evaluate(_ group: any WorkerGroup) throws {
     computeOnThisThreadAlone()
-    let (reader, corpus) = try group.agreeing {
+    let (reader, corpus, shape) = try group.agreeing {
       guard streams >= 1 else {
         throw Failure(.usage, "\(streams) streams are too few", at: "--streams", remedy: "give 1 or more")
       }
@@ -69,9 +71,11 @@ struct EvaluateCommand: ParsableCommand {
           .badData, "the checkpoint has another vocabulary than the corpus \(corpus.directory)", at: reader.path,
           remedy: "give the corpus that the model was trained on, or prepare this text with the same vocabulary")
       }
-      return (reader, corpus)
+      return (reader, corpus, try reader.modelShape())
     }
-    let (weights, _) = try ModelWeights.shared(by: group) { try reader.makeModelWeights() }
+    let (weights, _) = try ModelWeights.shared(by: group, shape, training: false) {
+      try reader.readParameters(into: $0)
+    }
     let evaluator = try group.agreeing {
       try Evaluator(
         group, weights: weights, source: try corpus.source(split), streams: streams, window: 64,

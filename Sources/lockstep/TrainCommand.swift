@@ -32,10 +32,12 @@ struct TrainCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Threads of this process that work together. (default: 1)", valueName: "n"))
   var workers: Int?
 
+  @OptionGroup var memory: MemoryOptions
+
   func run() throws {
     let (config, overrides, resume) = (config, overrides, resume)
     StopSignal.install()
-    try WorkerLaunch.run(threads: workers) { group in
+    try WorkerLaunch.run(threads: workers, sharedMemory: !memory.apart) { group in
       let configuration = try group.agreeing { try RunConfiguration(contentsOf: config, overrides: overrides) }
       let trainer = try Trainer(
         group, configuration: configuration, resume: resume, logger: StandardErrorLog.logger)

@@ -51,12 +51,13 @@ private func checkTreeReduction(_ workers: any WorkerGroup) throws {
     let ends = [0] + [700, 700, 3001].prefix(workers.count - 1) + [count]
     let segments = zip(ends, ends.dropFirst()).map { $0..<$1 }
     let nodes = tree.maximalSubtrees(covering: tree.shards(ofWorker: workers.rank, of: workers.count))
-    let buffers = try nodes.map { _ in try FloatBuffer(count: count) }
+    let buffers = try nodes.map { _ in try workers.floats(count) }
     // Several messages a segment, not as many for each.
     let reduction = try TreeReduction(workers, tree: tree, buffers: buffers, segments: segments, pieceFloats: 1000)
     for round in 0..<2 {
       for (node, buffer) in zip(nodes, buffers) { _ = buffer.buffer.update(fromContentsOf: sum(node, round)) }
-      let sums = try reduction.reduce()
+      try reduction.reduce()
+      let sums = reduction.result
       let expected = sum(tree.root, round)[segments[workers.rank]]
       for (index, value) in expected.enumerated() where value.bitPattern != sums[index].bitPattern {
         try expect(false, "\(shards) shards, round \(round): \(sums[index]) at \(index) instead of \(value)")

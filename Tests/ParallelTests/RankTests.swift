@@ -18,6 +18,20 @@ struct RankTests {
     #expect(outcome.status == 0)
   }
 
+  @Test(arguments: [2, 3, 4])
+  func ranksOfOneMachineShareMemory(ranks: Int) throws {
+    let program = ChildProcess.path(of: "worker-scenarios")
+    // A limit on the size of files holds for anonymous ones too.
+    let limited = ["-c", "ulimit -f 1000000; exec \"$0\" share apart", program]
+    for (executable, arguments) in [
+      (program, ["share", "together"]), (program, ["--no-shared-memory", "share", "apart"]), ("/bin/bash", limited),
+    ] {
+      let outcome = try MPIRun.run(ranks: ranks, executable, arguments, deadline: .seconds(60))
+      #expect(outcome.standardOutput == "ok share ranks=\(ranks)\n", "\(outcome.standardError)")
+      #expect(outcome.standardError == "" && outcome.status == 0)
+    }
+  }
+
   @Test(.enabled(if: ProcessInfo.processInfo.environment["LOCKSTEP_HUGE_TESTS"] == "1", "takes 5 GB of memory"))
   func messagesOfMoreThanTwoGibibytesArrive() throws {
     let outcome = try MPIRun.run(ranks: 2, "worker-scenarios", ["huge-message"], deadline: .seconds(600))

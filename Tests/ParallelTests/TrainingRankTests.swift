@@ -17,11 +17,14 @@ struct TrainingRankTests {
       ["train-stop"],
     ], [1, 2, 3, 4])
   func ranksGiveWhatOneWorkerGives(_ scenario: [String], ranks: Int) throws {
-    let outcome = try MPIRun.run(ranks: ranks, "worker-scenarios", scenario, deadline: .seconds(60))
-    #expect(!outcome.timedOut)
-    #expect(outcome.standardError == "")
-    #expect(outcome.standardOutput == "ok \(scenario[0]) ranks=\(ranks)\n")
-    #expect(outcome.status == 0)
+    // As on one machine, and as on several.
+    for options in ranks == 1 ? [[]] : [[], ["--no-shared-memory"]] {
+      let outcome = try MPIRun.run(ranks: ranks, "worker-scenarios", options + scenario, deadline: .seconds(60))
+      #expect(!outcome.timedOut)
+      #expect(outcome.standardError == "")
+      #expect(outcome.standardOutput == "ok \(scenario[0]) ranks=\(ranks)\n")
+      #expect(outcome.status == 0)
+    }
   }
 
   @Test(arguments: [1, 3])
@@ -48,7 +51,8 @@ struct TrainingRankTests {
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
     defer { try? FileManager.default.removeItem(atPath: directory) }
     let outcome = try MPIRun.run(
-      ranks: ranks, "worker-scenarios", ["train-full-disk"], environment: ["TMPDIR": directory], deadline: .seconds(30))
+      ranks: ranks, "worker-scenarios", ["--no-shared-memory", "train-full-disk"],
+      environment: ["TMPDIR": directory], deadline: .seconds(30))
     let errors = errorLines(outcome)
     #expect(!outcome.timedOut && outcome.status == 73)
     #expect(errors.count == 1)

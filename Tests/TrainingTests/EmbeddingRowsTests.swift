@@ -39,10 +39,8 @@ import Training
       computeOnThisThreadAlone()
       let shape = ModelShape(
         cell: .lstm, vocabularySize: setting.vocabulary, embeddingSize: setting.embedding, hiddenSize: 7, layers: 1)
-      let (weights, isShared) = try ModelWeights.shared(by: group) {
-        let weights = try ModelWeights(shape, training: true)
-        Initialization.uniform(range: 0.3).fill(weights.parameters, shape: shape, seed: 1)
-        return weights
+      let (weights, isShared) = try ModelWeights.shared(by: group, shape, training: true) {
+        Initialization.uniform(range: 0.3).fill($0, shape: shape, seed: 1)
       }
       let batch = LocalBatch(
         window: 3, streams: setting.streams, shards: setting.shards, rank: group.rank, workers: group.count)

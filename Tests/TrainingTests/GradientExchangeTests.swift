@@ -57,10 +57,8 @@ import Workers
   ) throws -> (LanguageModel, GradientExchange, Window, TokenStreams) {
     computeOnThisThreadAlone()
     let shape = shape(tied: tied, vocabulary: vocabulary)
-    let (weights, isShared) = try ModelWeights.shared(by: group) {
-      let weights = try ModelWeights(shape, training: true)
-      Initialization.uniform(range: 0.2).fill(weights.parameters, shape: shape, seed: 5)
-      return weights
+    let (weights, isShared) = try ModelWeights.shared(by: group, shape, training: true, apart: method == .allreduce) {
+      Initialization.uniform(range: 0.2).fill($0, shape: shape, seed: 5)
     }
     let batch = LocalBatch(window: 6, streams: 9, shards: shards, rank: group.rank, workers: group.count)
     var random = RandomStream(seed: 8, stream: 8)

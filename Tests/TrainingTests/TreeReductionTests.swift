@@ -27,7 +27,8 @@ import Training
           for (node, buffer) in zip(nodes, buffers) {
             _ = buffer.buffer.update(fromContentsOf: naiveSum(tree, node, leaves[round]))
           }
-          let sums = try reduction.reduce()
+          try reduction.reduce()
+          let sums = reduction.result
           results.append((0..<segments[group.rank].count).map { sums[$0].bitPattern })
           try group.barrier()
         }
