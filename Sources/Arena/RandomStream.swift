@@ -7,7 +7,8 @@ package struct RandomStream: Sendable {
   private let key: (UInt32, UInt32)
   private let stream: (UInt32, UInt32)
   private var block: UInt64 = 0
-  private var words: [UInt32] = []
+  private var words: (UInt32, UInt32, UInt32, UInt32) = (0, 0, 0, 0)  // of the last block
+  private var taken = 4
 
   /// - Parameters:
   ///   - seed: the run's seed.
@@ -36,13 +37,19 @@ package struct RandomStream: Sendable {
   }
 
   package mutating func nextWord() -> UInt32 {
-    if words.isEmpty {
-      let w = Self.philox(
+    if taken == 4 {
+      words = Self.philox(
         (UInt32(truncatingIfNeeded: block), UInt32(truncatingIfNeeded: block >> 32), stream.0, stream.1), key: key)
       block += 1
-      words = [w.3, w.2, w.1, w.0]
+      taken = 0
     }
-    return words.removeLast()
+    taken += 1
+    switch taken {
+    case 1: return words.0
+    case 2: return words.1
+    case 3: return words.2
+    default: return words.3
+    }
   }
 
   /// Uniform in 0..<1, on a grid of 2^-53.
