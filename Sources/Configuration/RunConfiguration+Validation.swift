@@ -23,6 +23,9 @@ extension RunConfiguration {
     }
   }
 
+  /// Positions of a batch are counted in 32 bits.
+  package static let mostPositions = Int(Int32.max)
+
   /// Something that must hold between keys, and what to say where it does not.
   private struct Rule: Sendable {
     /// The key that the message points to.
@@ -41,6 +44,14 @@ extension RunConfiguration {
           + "'model.hidden_size' is \($0.model.hiddenSize)"
       },
       remedy: "make them equal, or set tie_weights to false"),
+    Rule(
+      key: "data.window",
+      isBroken: { $0.data.window * $0.data.streams > RunConfiguration.mostPositions },
+      what: {
+        "'data.window' × 'data.streams' is \($0.data.window * $0.data.streams) positions in a batch, more than "
+          + "\(RunConfiguration.mostPositions)"
+      },
+      remedy: "make one of them smaller"),
     Rule(
       key: "training.gradient_shards",
       isBroken: { $0.training.gradientShards > $0.data.streams },

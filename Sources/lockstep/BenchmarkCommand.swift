@@ -81,7 +81,7 @@ struct BenchmarkCommand: ParsableCommand {
     try check("embedding", embedding, 1...65_536)
     try check("vocabulary", vocabulary, 1...16_777_216)
     try check("streams", streams, 1...1_000_000)
-    try check("window", window, 1...100_000)
+    try check("window", window, 1...min(100_000, RunConfiguration.mostPositions / streams))
     try check("gradient-shards", shards, 1...streams)
     try check("steps", steps, 1...1_000_000)
     try check("warmup", warmup, 0...1_000_000)

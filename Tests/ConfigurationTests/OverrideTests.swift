@@ -66,6 +66,14 @@ import Testing
     #expect(complaint(yaml, argument) == "--set \(argument): \(message)")
   }
 
+  @Test func aBatchHasPositionsForThirtyTwoBits() {
+    #expect(
+      complaint(minimal, "data.streams=100000", "data.window=50000")
+        == "--set data.window=50000: 'data.window' × 'data.streams' is 5000000000 positions in a batch, more than "
+        + "2147483647; make one of them smaller")
+    #expect(complaint(minimal, "data.streams=100000", "data.window=20000") == "no error")
+  }
+
   @Test func theCosineIsCheckedAgainstTheRun() {
     let cosine = minimal + "\nschedule: {name: cosine, warmup_steps: 100}\n"
     #expect(complaint(cosine) == "no error")
