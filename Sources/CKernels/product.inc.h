@@ -73,46 +73,67 @@ static product_tile *const product_tiles[TALL_ROWS][PANEL / 16] = {
     TALL_TILES_OF(7), TALL_TILES_OF(8), TALL_TILES_OF(9), TALL_TILES_OF(10), TALL_TILES_OF(11), TALL_TILES_OF(12),
 };
 
-// Rows first..<end of y, `width` columns of one panel, over one slice. `next` is the slice that comes after.
+// A block of the rows of each part.
+typedef struct {
+  int index;
+  int count;
+} row_block;
+
+INLINE int row_at(const ls_product_part *part, int block, int blocks) {
+  return (int)((int64_t)part->rows * block / blocks);
+}
+
+INLINE int rows_in(const ls_product_part *part, row_block block) {
+  return row_at(part, block.index + 1, block.count) - row_at(part, block.index, block.count);
+}
+
+// One block of rows of y, `width` columns of one panel, over one slice. `next` is the slice that comes after.
 static void product_slice(
-    const ls_product_job *job, int first, int end, int begin_unit, int end_unit, const unit *slice, int column,
+    const ls_product_job *job, row_block block, int begin_unit, int end_unit, const unit *slice, int column,
     const unit *next) {
   const int width = job->outer - column < PANEL ? job->outer - column : PANEL;
   const int vectors = (width + 15) / 16;
   const __mmask16 mask = (__mmask16)((1u << (width - (vectors - 1) * 16)) - 1);
-  const int most = vectors <= 2 ? TALL_ROWS : TILE_ROWS, rows = end - first, tiles = (rows + most - 1) / most;
+  const int most = vectors <= 2 ? TALL_ROWS : TILE_ROWS;
   const int count = end_unit - begin_unit, bytes = PANEL * (int)sizeof(unit);
   const int start = begin_unit == 0 && !job->accumulate;
+  int all = 0;
+  for (int p = 0; p < job->part_count; p++) all += (rows_in(&job->parts[p], block) + most - 1) / most;
   // Each tile fetches its share of the next slice; with fewer tiles than lines in a row of it, what fits.
-  const ptrdiff_t step = tiles < bytes / 64 ? 64 : bytes / tiles;
-  for (int t = 0; t < tiles; t++) {
-    const int from = first + rows * t / tiles, to = first + rows * (t + 1) / tiles;
-    product_tiles[to - from - 1][vectors - 1](
-        (const unit *)job->x + (ptrdiff_t)from * job->x_stride + begin_unit, job->x_stride, slice, count,
-        job->y + (ptrdiff_t)from * job->y_stride + column, job->y_stride, start, mask,
-        (const char *)next + (ptrdiff_t)count * bytes / tiles * t, step);
+  const ptrdiff_t step = all < bytes / 64 ? 64 : bytes / all;
+  for (int p = 0, fetched = 0; p < job->part_count; p++) {
+    const ls_product_part *part = &job->parts[p];
+    const int first = row_at(part, block.index, block.count), rows = rows_in(part, block);
+    const int tiles = (rows + most - 1) / most;
+    for (int t = 0; t < tiles; t++, fetched++) {
+      const int from = first + rows * t / tiles, to = first + rows * (t + 1) / tiles;
+      product_tiles[to - from - 1][vectors - 1](
+          (const unit *)part->x + (ptrdiff_t)from * job->x_stride + begin_unit, job->x_stride, slice, count,
+          part->y + (ptrdiff_t)from * job->y_stride + column, job->y_stride, start, mask,
+          (const char *)next + (ptrdiff_t)count * bytes / all * fetched, step);
+    }
   }
 }
 
 static void product(ls_product_job *job) {
   const int inner = (job->inner + ROWS_PER_UNIT - 1) / ROWS_PER_UNIT;
   const size_t panel_units = ((size_t)inner + 15) / 16 * 16 * PANEL;
-  const int panels = (job->outer + PANEL - 1) / PANEL;
-  const int blocks = (job->rows + BLOCK_ROWS - 1) / BLOCK_ROWS, slices = (inner + SLICE_UNITS - 1) / SLICE_UNITS;
+  const int panels = job->end_panel - job->first_panel, slices = (inner + SLICE_UNITS - 1) / SLICE_UNITS;
+  int64_t rows = 0;
+  for (int p = 0; p < job->part_count; p++) rows += job->parts[p].rows;
+  const int blocks = (int)((rows + BLOCK_ROWS - 1) / BLOCK_ROWS);
   const unit *const w = job->w;
-  for (int block = 0; block < blocks; block++) {
-    const int first = (int)((int64_t)job->rows * block / blocks), end = (int)((int64_t)job->rows * (block + 1) / blocks);
+  for (int block = 0; block < blocks; block++)
     for (int s = 0; s < slices; s++) {
       const int from = (int)((int64_t)inner * s / slices), to = (int)((int64_t)inner * (s + 1) / slices);
       for (int i = 0; i < panels; i++) {
-        const int panel = job->reversed ? panels - 1 - i : i, last = i == panels - 1;
+        const int panel = job->reversed ? job->end_panel - 1 - i : job->first_panel + i, last = i == panels - 1;
         const unit *slice = w + (size_t)panel * panel_units + (size_t)from * PANEL;
         // After the last panel its next slice, or its first for the next block or the next time step.
         const unit *next = w + (size_t)(last ? panel : job->reversed ? panel - 1 : panel + 1) * panel_units +
                            (size_t)(!last ? from : s + 1 < slices ? to : 0) * PANEL;
-        product_slice(job, first, end, from, to, slice, panel * PANEL, next);
+        product_slice(job, (row_block){block, blocks}, from, to, slice, panel * PANEL, next);
       }
       job->reversed = !job->reversed;
     }
-  }
 }

@@ -23,6 +23,9 @@ package final class PackedMatrix: @unchecked Sendable {  // safe by the phases d
 
   private static let rowsOfLayout = 64
 
+  /// Panels of the outer dimension, where ``isInPanels``.
+  var panelCount: Int { (outer + 63) / 64 }
+
   /// - Parameters:
   ///   - memory: where the packed form goes.
   ///   - isReadFromTheEnd: workers that share weights and begin at opposite ends fetch different parts of them from

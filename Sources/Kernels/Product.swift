@@ -26,12 +26,20 @@ package final class Product {
   private let stream: OneDNNStream
   private let scratch: OperandScratch
   private let kernel: (@convention(c) (UnsafeMutablePointer<ls_product_job>) -> Void)?
+  private let together: TeamOperands?
+  private let parts: UnsafeMutableBufferPointer<ls_product_part>  // of all workers, or one to be filled in
   private var reversed: Int32
   private var primitives: [Shape: MatmulPrimitive] = [:]
 
-  /// - Parameter scratch: where bf16 copies of operands go; products of one worker may share it.
+  /// Collective where there is a team.
+  ///
+  /// - Parameters:
+  ///   - scratch: where bf16 copies of operands go; products of one worker may share it.
+  ///   - team: workers that may make this product together: then all of them call ``multiply(_:into:accumulating:)`` in
+  ///     the same order.
   package init(
-    _ weights: PackedMatrix, scratch: OperandScratch = OperandScratch(), implementation: Implementation = .best
+    _ weights: PackedMatrix, scratch: OperandScratch = OperandScratch(), implementation: Implementation = .best,
+    team: ProductTeam? = nil
   ) throws {
     self.weights = weights
     self.scratch = scratch
@@ -39,7 +47,17 @@ package final class Product {
     reversed = weights.isReadFromTheEnd ? 1 : 0
     let own = weights.precision == .f32 ? kernels.product : bfloat16Kernels?.product
     kernel = implementation == .best && weights.isInPanels ? own : nil
+    let isOwn = kernel != nil
+    together = try team.flatMap { isOwn && $0.pays(for: weights) ? try TeamOperands($0, weights) : nil }
+    let nothing = ls_product_part(x: weights.packed.pointer, y: weights.packed.pointer, rows: 0)
+    parts = .allocate(capacity: together?.parts.count ?? 1)
+    parts.initialize(repeating: nothing)
+    for (index, part) in (together?.parts ?? []).enumerated() {
+      parts[index] = ls_product_part(x: part.x, y: part.y, rows: Int32(part.rows))
+    }
   }
+
+  deinit { parts.deallocate() }
 
   /// y[rows, outer] (+)= x[rows, inner] · W[inner, outer]. Throws ``OneDNNError``.
   ///
@@ -77,12 +95,30 @@ package final class Product {
     case .f32: (operand, stride) = (UnsafeRawPointer(x.pointer), x.columns)
     case .bf16: (operand, stride) = (UnsafeRawPointer(try scratch.roundedPairs(x)), (x.columns + 1) / 2)
     }
-    var job = ls_product_job(
-      x: operand, x_stride: stride, w: weights.packed.pointer, y: y.pointer, y_stride: y.columns,
-      rows: Int32(x.rows), inner: Int32(x.columns), outer: Int32(y.columns), accumulate: accumulating ? 1 : 0,
-      reversed: reversed)
-    kernel(&job)
-    reversed = job.reversed
+    var panels = 0..<weights.panelCount
+    if let together {
+      precondition(x.rows == together.team.rows[together.team.rank], "a product of a team with other rows")
+      // A unit of the stride has four bytes: a float, or a pair of bf16.
+      UnsafeMutableRawPointer(together.x.pointer).copyMemory(from: operand, byteCount: x.rows * stride * 4)
+      if accumulating { together.y.pointer.update(from: y.pointer, count: y.rows * y.columns) }
+      try together.team.barrier()
+      panels = together.panels(of: panels.count)
+    } else {
+      parts[0] = ls_product_part(x: operand, y: y.pointer, rows: Int32(x.rows))
+    }
+    if !panels.isEmpty {
+      var job = ls_product_job(
+        parts: parts.baseAddress!, x_stride: stride, w: weights.packed.pointer, y_stride: weights.outer,
+        part_count: Int32(parts.count), inner: Int32(weights.inner), outer: Int32(weights.outer),
+        first_panel: Int32(panels.lowerBound), end_panel: Int32(panels.upperBound), accumulate: accumulating ? 1 : 0,
+        reversed: reversed)
+      kernel(&job)
+      reversed = job.reversed
+    }
+    if let together {
+      try together.team.barrier()
+      y.pointer.update(from: together.y.pointer, count: y.rows * y.columns)
+    }
   }
 
   /// The naive twin: one chain of additions an element, in `Double`.

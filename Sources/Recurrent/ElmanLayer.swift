@@ -20,7 +20,8 @@ package final class ElmanLayer: RecurrentLayer {
   package var dInitialHidden: MatrixView { dHidden.matrix(streams, size) }
 
   init(
-    _ index: Int, _ weights: ModelWeights, activation: Activation, window: Int, streams: Int, tokens: InputTokens?
+    _ index: Int, _ weights: ModelWeights, activation: Activation, window: Int, streams: Int, tokens: InputTokens?,
+    team: ProductTeam?
   ) throws {
     size = weights.shape.hiddenSize
     self.streams = streams
@@ -28,7 +29,7 @@ package final class ElmanLayer: RecurrentLayer {
     self.weights = weights.layers[index]
     names = LayerNames(index)
     input = try InputProjection(index, weights, tokens: tokens)
-    recurrent = try LayerProducts(self.weights.hidden)
+    recurrent = try LayerProducts(self.weights.hidden, team: team)
     hidden = try StateTape(window: window, streams: streams, size: size)
     dValues = try FloatBuffer(count: window * streams * size)
     dHidden = try FloatBuffer(count: streams * size)

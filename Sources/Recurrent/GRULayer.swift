@@ -21,14 +21,16 @@ package final class GRULayer: RecurrentLayer {
 
   package var dInitialHidden: MatrixView { dHidden.matrix(streams, size) }
 
-  init(_ index: Int, _ weights: ModelWeights, window: Int, streams: Int, tokens: InputTokens?) throws {
+  init(_ index: Int, _ weights: ModelWeights, window: Int, streams: Int, tokens: InputTokens?, team: ProductTeam?)
+    throws
+  {
     size = weights.shape.hiddenSize
     self.streams = streams
     self.weights = weights
     self.index = index
     names = LayerNames(index)
     input = try InputProjection(index, weights, tokens: tokens)
-    recurrent = try LayerProducts(weights.layers[index].hidden)
+    recurrent = try LayerProducts(weights.layers[index].hidden, team: team)
     hidden = try StateTape(window: window, streams: streams, size: size)
     inputGates = try FloatBuffer(count: window * streams * 3 * size)
     hiddenGates = try FloatBuffer(count: window * streams * 3 * size)

@@ -23,13 +23,15 @@ package final class LSTMLayer: RecurrentLayer {
   package var dInitialHidden: MatrixView { dHidden.matrix(streams, size) }
   package var dInitialCell: MatrixView? { dCell.matrix(streams, size) }
 
-  init(_ index: Int, _ weights: ModelWeights, window: Int, streams: Int, tokens: InputTokens?) throws {
+  init(_ index: Int, _ weights: ModelWeights, window: Int, streams: Int, tokens: InputTokens?, team: ProductTeam?)
+    throws
+  {
     size = weights.shape.hiddenSize
     self.streams = streams
     self.weights = weights.layers[index]
     names = LayerNames(index)
     input = try InputProjection(index, weights, tokens: tokens)
-    recurrent = try LayerProducts(self.weights.hidden)
+    recurrent = try LayerProducts(self.weights.hidden, team: team)
     hidden = try StateTape(window: window, streams: streams, size: size)
     cells = try StateTape(window: window, streams: streams, size: size)
     gates = try FloatBuffer(count: window * streams * 4 * size)

@@ -38,11 +38,13 @@ package final class LanguageModel {
 
   /// - Parameters:
   ///   - training: whether ``trainingPass(_:step:)`` will be called.
+  ///   - team: workers over one copy of the weights, with which this one may make recurrent products together; then
+  ///     this and ``trainingPass(_:step:)`` are collective.
   ///   - gradientMemory: where the gradients go, which other workers may have to read.
   ///   - chunkFloats: see ``SoftmaxHead``.
   package init(
     _ weights: ModelWeights, batch: LocalBatch, dropout: Dropout = Dropout(probability: 0, seed: 0), training: Bool,
-    gradientMemory: FloatMemory = FloatBuffer.init(count:), chunkFloats: Int? = nil
+    team: ProductTeam? = nil, gradientMemory: FloatMemory = FloatBuffer.init(count:), chunkFloats: Int? = nil
   ) throws {
     let shape = weights.shape
     self.weights = weights
@@ -60,7 +62,7 @@ package final class LanguageModel {
     self.tokens = tokens
     layers = try (0..<shape.layers).map {
       try makeLayer(
-        $0, of: weights, window: batch.window, streams: streams, tokens: $0 == 0 ? tokens : nil)
+        $0, of: weights, window: batch.window, streams: streams, tokens: $0 == 0 ? tokens : nil, team: team)
     }
     embedding = try Embedding(
       vocabularySize: vocabularySize, size: shape.embeddingSize, rows: batch.rows, levels: batch.tree.root.level)

@@ -56,16 +56,21 @@ package func makeLayer(_ index: Int, of weights: ModelWeights, window: Int, stre
   try makeLayer(index, of: weights, window: window, streams: streams, tokens: nil)
 }
 
-/// - Parameter tokens: what a language model's first layer knows of its input.
+/// - Parameters:
+///   - tokens: what a language model's first layer knows of its input.
+///   - team: workers that may make recurrent products together; then this is collective, and so are the layer's
+///     `forward` and `backward`.
 func makeLayer(
-  _ index: Int, of weights: ModelWeights, window: Int, streams: Int, tokens: InputTokens?
+  _ index: Int, of weights: ModelWeights, window: Int, streams: Int, tokens: InputTokens?, team: ProductTeam? = nil
 ) throws -> any RecurrentLayer {
   switch weights.shape.cell {
-  case .lstm: try LSTMLayer(index, weights, window: window, streams: streams, tokens: tokens)
-  case .gru(.after): try GRULayer(index, weights, window: window, streams: streams, tokens: tokens)
-  case .gru(.before): try ResetBeforeGRULayer(index, weights, window: window, streams: streams, tokens: tokens)
+  case .lstm: try LSTMLayer(index, weights, window: window, streams: streams, tokens: tokens, team: team)
+  case .gru(.after): try GRULayer(index, weights, window: window, streams: streams, tokens: tokens, team: team)
+  case .gru(.before):
+    try ResetBeforeGRULayer(index, weights, window: window, streams: streams, tokens: tokens, team: team)
   case .elman(let activation):
-    try ElmanLayer(index, weights, activation: activation, window: window, streams: streams, tokens: tokens)
+    try ElmanLayer(
+      index, weights, activation: activation, window: window, streams: streams, tokens: tokens, team: team)
   }
 }
 
@@ -74,9 +79,9 @@ struct LayerProducts {
   let forward: Product
   let backward: Product?
 
-  init(_ weight: PackedWeight) throws {
-    forward = try Product(weight.forward)
-    backward = try weight.backward.map { try Product($0) }
+  init(_ weight: PackedWeight, team: ProductTeam? = nil) throws {
+    forward = try Product(weight.forward, team: team)
+    backward = try weight.backward.map { try Product($0, team: team) }
   }
 
   /// The product that backward runs; the layer was made for training.

@@ -24,7 +24,9 @@ package final class ResetBeforeGRULayer: RecurrentLayer {
 
   package var dInitialHidden: MatrixView { dHidden.matrix(streams, size) }
 
-  init(_ index: Int, _ weights: ModelWeights, window: Int, streams: Int, tokens: InputTokens?) throws {
+  init(_ index: Int, _ weights: ModelWeights, window: Int, streams: Int, tokens: InputTokens?, team: ProductTeam?)
+    throws
+  {
     guard let candidate = weights.layers[index].candidate else { preconditionFailure("weights of another cell") }
     size = weights.shape.hiddenSize
     self.streams = streams
@@ -32,8 +34,8 @@ package final class ResetBeforeGRULayer: RecurrentLayer {
     self.index = index
     names = LayerNames(index)
     input = try InputProjection(index, weights, tokens: tokens)
-    recurrent = try LayerProducts(weights.layers[index].hidden)
-    self.candidate = try LayerProducts(candidate)
+    recurrent = try LayerProducts(weights.layers[index].hidden, team: team)
+    self.candidate = try LayerProducts(candidate, team: team)
     hidden = try StateTape(window: window, streams: streams, size: size)
     gates = try FloatBuffer(count: window * streams * 3 * size)
     resetHidden = try FloatBuffer(count: window * streams * size)

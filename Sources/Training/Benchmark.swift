@@ -95,13 +95,12 @@ package struct Benchmark: Sendable {
     let batch = LocalBatch(
       window: size.window, streams: size.streams, shards: size.gradientShards, rank: group.rank,
       workers: group.count)
-    let (model, streams) = try group.agreeing {
-      (
-        try LanguageModel(weights, batch: batch, training: true, gradientMemory: group.floats(_:)),
-        try TokenStreams(
-          source: randomTokens(), streams: size.streams, local: batch.streams, window: size.window)
-      )
+    let streams = try group.agreeing {
+      try TokenStreams(source: randomTokens(), streams: size.streams, local: batch.streams, window: size.window)
     }
+    let model = try LanguageModel(
+      weights, batch: batch, training: true, team: ProductTeam(group, weights, batch: batch, sharesWeights: isShared),
+      gradientMemory: group.floats(_:))
     let exchange = try GradientExchange(
       group, model: model, optimizer: .sgd(momentum: 0), weightDecay: 0, method: size.exchange,
       sharesWeights: isShared)
@@ -154,8 +153,9 @@ package struct Benchmark: Sendable {
 
   private func randomTokens() -> InMemoryTokens {
     var random = RandomStream(seed: 1, stream: 1)
-    let windows = min(steps + warmup, 16)
-    let count = size.streams * size.window * windows + 1
+    let tokens = size.streams * size.window
+    let windows = max(1, min(steps + warmup, 16, (64 << 20) / tokens))
+    let count = tokens * windows + 1
     return InMemoryTokens((0..<count).map { _ in Int32(random.nextUnit() * Double(size.shape.vocabularySize)) })
   }
 

@@ -44,6 +44,8 @@ package final class Trainer {
   var store: CheckpointStore?
   let logger: Logger
   private let window: Window
+  /// Whether passes are collective.
+  private let worksTogether: Bool
   private var lastValidation: Evaluator.Result?
 
   /// Collective: every worker makes its trainer with the same arguments.
@@ -80,16 +82,22 @@ package final class Trainer {
     let batch = LocalBatch(
       window: configuration.data.window, streams: configuration.data.streams, shards: training.gradientShards,
       rank: group.rank, workers: group.count)
-    (model, streams, window) = try group.agreeing {
-      let dropout = Dropout(probability: configuration.model.dropout, seed: UInt64(training.seed))
-      return (
-        try LanguageModel(
-          weights, batch: batch, dropout: dropout, training: true, gradientMemory: group.floats(_:)),
+    (streams, window) = try group.agreeing {
+      (
         try TokenStreams(
           reader: corpus, split: .train, streams: batch.globalStreams, local: batch.streams, window: batch.window),
         Window(steps: batch.window, streams: batch.streams.count)
       )
     }
+    let team = ProductTeam(group, weights, batch: batch, sharesWeights: isShared)
+    func makeModel() throws -> LanguageModel {
+      try LanguageModel(
+        weights, batch: batch,
+        dropout: Dropout(probability: configuration.model.dropout, seed: UInt64(training.seed)), training: true,
+        team: team, gradientMemory: group.floats(_:))
+    }
+    worksTogether = team != nil
+    model = worksTogether ? try makeModel() : try group.agreeing(makeModel)
     exchange = try GradientExchange(
       group, model: model, optimizer: configuration.optimizerKind, weightDecay: configuration.optimizer.weightDecay,
       method: training.exchange, sharesWeights: isShared)
@@ -151,10 +159,15 @@ package final class Trainer {
     do {
       window.steps = streams.steps(inWindow: position.window)
       try streams.read(window: position.window, inputs: window.inputs, targets: window.targets)
-      try model.trainingPass(window, step: position.step)
+      if !worksTogether { try model.trainingPass(window, step: position.step) }
     } catch {
       // The others are on their way into the exchange: the error goes with it, and all of them throw it.
       failure = error
+    }
+    if worksTogether {
+      // Nobody may be missing in a pass that the workers make together.
+      try group.agree(failure)
+      try alone { try model.trainingPass(window, step: position.step) }
     }
     let scale =
       switch configuration.training.lossReduction {

@@ -14,10 +14,10 @@ let trainingScenarios: [WorkerScenario] = [
     try withBench(workers) { try checkTraining(workers, $0, overrides: arguments) }
   },
   WorkerScenario("train-stop") { workers, _ in try withBench(workers) { try checkStop(workers, $0) } },
-  WorkerScenario("train-torn-shard") { workers, _ in
+  WorkerScenario("train-torn-shard") { workers, arguments in
     try withBench(workers) { bench in
       try workers.agreeing { if workers.rank == 0 { try bench.tearLastShard() } }
-      _ = try bench.train(workers, run: "run")
+      _ = try bench.train(workers, run: "run", arguments)
     }
   },
   WorkerScenario("train-full-disk") { workers, _ in

@@ -14,6 +14,8 @@ struct TrainingRankTests {
       ["train", "model.hidden_size=12", "model.embedding_size=8", "optimizer.name=adagrad"],
       // A window small against the vocabulary: the embedding's rows travel one by one.
       ["train", "data.window=1", "optimizer.name=adagrad"],
+      // Recurrent weights that are worth multiplying together.
+      ["train", "model.hidden_size=740", "model.layers=1", "training.epochs=2"],
       ["train-stop"],
     ], [1, 2, 3, 4])
   func ranksGiveWhatOneWorkerGives(_ scenario: [String], ranks: Int) throws {
@@ -35,8 +37,9 @@ struct TrainingRankTests {
     #expect(outcome.standardOutput == "ok train-stop ranks=\(threads)\n")
   }
 
-  @Test func aTornShardOfOneRankEndsTheJobWithOneMessage() throws {
-    let outcome = try MPIRun.run(ranks: 3, "worker-scenarios", ["train-torn-shard"], deadline: .seconds(30))
+  @Test(arguments: [[], ["model.hidden_size=740", "model.layers=1"]])
+  func aTornShardOfOneRankEndsTheJobWithOneMessage(overrides: [String]) throws {
+    let outcome = try MPIRun.run(ranks: 3, "worker-scenarios", ["train-torn-shard"] + overrides, deadline: .seconds(30))
     let errors = errorLines(outcome)
     #expect(!outcome.timedOut && outcome.status == 65)
     #expect(errors.count == 1)

@@ -36,16 +36,24 @@ typedef struct {
   float *_Nullable bias;           // [m] or null: sum over rows of a, along the same tree
 } ls_weight_gradient_job;
 
-/// One product with packed weights: y[rows x outer] (+)= x[rows x inner] w[inner x outer].
+/// Rows of a product that stand together in memory.
 typedef struct {
-  const void *x;                   // rows of f32; of bf16 in pairs, the last one filled up with zero
+  const void *x;                   // f32, or bf16 in pairs, the last one filled up with zero
+  float *y;
+  int32_t rows;
+} ls_product_part;
+
+/// One product with packed weights: y[rows x outer] (+)= x[rows x inner] w[inner x outer], of all parts.
+typedef struct {
+  const ls_product_part *parts;
   ptrdiff_t x_stride;              // in floats, or pairs
   const void *w;                   // panels, as pack_weights writes them
-  float *y;
   ptrdiff_t y_stride;
-  int32_t rows;
+  int32_t part_count;
   int32_t inner;
   int32_t outer;
+  int32_t first_panel;             // only the columns of these panels: 64 each
+  int32_t end_panel;
   int32_t accumulate;
   /// Whether to begin with the last panel; updated, so that the next call on these weights begins where this one ended,
   /// with what is still in cache.

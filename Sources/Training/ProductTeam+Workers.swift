@@ -1,0 +1,27 @@
+import Kernels
+import Recurrent
+import Workers
+
+extension ProductTeam {
+  /// The workers of `group`, where they hold one copy of the weights between them and some recurrent product is worth
+  /// working together for; else nil.
+  ///
+  /// - Parameters:
+  ///   - sharesWeights: whether all workers' `weights` are the same memory.
+  ///   - minimumBytes: another bound on the weights that are multiplied together; for tests.
+  package init?(
+    _ group: any WorkerGroup, _ weights: ModelWeights, batch: LocalBatch, sharesWeights: Bool,
+    minimumBytes: Int? = nil
+  ) {
+    guard sharesWeights, group.count > 1 else { return nil }
+    let rows = (0..<group.count).map { worker in
+      LocalBatch(
+        window: 1, streams: batch.globalStreams, shards: batch.tree.count, rank: worker, workers: group.count
+      ).streams.count
+    }
+    self.init(rank: group.rank, rows: rows, barrier: group.barrier, floats: group.floats(_:), share: group.share(_:))
+    if let minimumBytes { self.minimumBytes = minimumBytes }
+    let matrices = weights.layers.flatMap { [$0.hidden, $0.candidate ?? $0.hidden] }
+    guard matrices.contains(where: { pays(for: $0.forward) || $0.backward.map(pays) ?? false }) else { return nil }
+  }
+}
