@@ -87,6 +87,11 @@ extension Trainer {
     describeRun(journal, checkpoint)
   }
 
+  private var kindOfWorkers: String {
+    guard group is MPIWorkers else { return "threads" }
+    return group.sharesMemory ? "MPI ranks, shared memory" : "MPI ranks"
+  }
+
   private func describeRun(_ journal: RunJournal, _ checkpoint: CheckpointReader?) {
     let shape = model.weights.shape
     let parameters = model.weights.parameters.layout.parameters.reduce(0) { $0 + $1.count }
@@ -98,8 +103,7 @@ extension Trainer {
     journal.say(
       "data: \(corpus.directory), \(grouped(corpus.tokenCount(.train))) training tokens in \(batch.globalStreams) streams, "
         + "\(grouped(streams.windowCount)) windows of \(batch.window) steps an epoch")
-    let kind =
-      group.count == 1 ? "1 worker" : "\(group.count) workers (\(group is MPIWorkers ? "MPI ranks" : "threads"))"
+    let kind = group.count == 1 ? "1 worker" : "\(group.count) workers (\(kindOfWorkers))"
     journal.say(
       "\(kind), \(batch.tree.count) gradient shards, \(model.weights.precision), "
         + "\(InstructionSet.current.name); run directory \(configuration.run.directory)")

@@ -144,6 +144,7 @@ extension MPIWorkers {
     let machines = try gather(machine, counts: [Int](repeating: machine.count, count: count))
     let first = machines.prefix(machine.count)
     guard (1..<count).allSatisfy({ machines[($0 * machine.count)...].starts(with: first) }) else { return false }
+    SharedMemory.allowManyAtOnce()
     // The same machine, but containers and security modules may still stand between processes: only a trial tells.
     do {
       let trial = try agreeing { try floats(1) }

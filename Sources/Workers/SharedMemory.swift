@@ -87,6 +87,16 @@ final class SharedMemory: @unchecked Sendable {
     return boot.map { Int64($0) } + [Int64(bitPattern: UInt64(namespace.st_ino)), Int64(geteuid())]
   }
 
+  /// Raises this process's limit of open files as far as it may: each block is one until the others have mapped it, and
+  /// the first worker makes all weights of a model before.
+  static func allowManyAtOnce() {
+    var limit = rlimit()
+    let kind = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    guard getrlimit(kind, &limit) == 0, limit.rlim_cur < limit.rlim_max else { return }
+    limit.rlim_cur = limit.rlim_max
+    setrlimit(kind, &limit)
+  }
+
   private static func map(_ descriptor: Int32, _ byteCount: Int) throws -> UnsafeMutableRawPointer {
     let start = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
     guard let start, start != MAP_FAILED else { throw failure("map", byteCount) }
