@@ -27,16 +27,14 @@ package final class Product {
   private let scratch: OperandScratch
   private let kernel: (@convention(c) (UnsafeMutablePointer<ls_product_job>) -> Void)?
   private let together: TeamOperands?
-  private let parts: UnsafeMutableBufferPointer<ls_product_part>  // of all workers, or one to be filled in
+  private let team: ProductTeam?  // kept for the operands
   private var reversed: Int32
   private var primitives: [Shape: MatmulPrimitive] = [:]
 
-  /// Collective where there is a team.
-  ///
   /// - Parameters:
   ///   - scratch: where bf16 copies of operands go; products of one worker may share it.
-  ///   - team: workers that may make this product together: then all of them call ``multiply(_:into:accumulating:)`` in
-  ///     the same order.
+  ///   - team: workers that may make this product together: then all of them make their products in the same order, and
+  ///     call ``multiply(_:into:accumulating:)`` in the same order.
   package init(
     _ weights: PackedMatrix, scratch: OperandScratch = OperandScratch(), implementation: Implementation = .best,
     team: ProductTeam? = nil
@@ -45,19 +43,18 @@ package final class Product {
     self.scratch = scratch
     stream = try OneDNNStream()
     reversed = weights.isReadFromTheEnd ? 1 : 0
-    let own = weights.precision == .f32 ? kernels.product : bfloat16Kernels?.product
-    kernel = implementation == .best && weights.isInPanels ? own : nil
-    let isOwn = kernel != nil
-    together = try team.flatMap { isOwn && $0.pays(for: weights) ? try TeamOperands($0, weights) : nil }
-    let nothing = ls_product_part(x: weights.packed.pointer, y: weights.packed.pointer, rows: 0)
-    parts = .allocate(capacity: together?.parts.count ?? 1)
-    parts.initialize(repeating: nothing)
-    for (index, part) in (together?.parts ?? []).enumerated() {
-      parts[index] = ls_product_part(x: part.x, y: part.y, rows: Int32(part.rows))
-    }
+    kernel = implementation == .best ? Self.ownKernel(for: weights) : nil
+    together = try team?.makeOperands(weights)
+    self.team = together == nil ? nil : team
   }
 
-  deinit { parts.deallocate() }
+  /// Our kernel for these weights, where this processor and their layout have one.
+  static func ownKernel(
+    for weights: PackedMatrix
+  ) -> (@convention(c) (UnsafeMutablePointer<ls_product_job>) -> Void)? {
+    guard weights.isInPanels else { return nil }
+    return weights.precision == .f32 ? kernels.product : bfloat16Kernels?.product
+  }
 
   /// y[rows, outer] (+)= x[rows, inner] · W[inner, outer]. Throws ``OneDNNError``.
   ///
@@ -95,30 +92,39 @@ package final class Product {
     case .f32: (operand, stride) = (UnsafeRawPointer(x.pointer), x.columns)
     case .bf16: (operand, stride) = (UnsafeRawPointer(try scratch.roundedPairs(x)), (x.columns + 1) / 2)
     }
-    var panels = 0..<weights.panelCount
-    if let together {
-      precondition(x.rows == together.team.rows[together.team.rank], "a product of a team with other rows")
-      // A unit of the stride has four bytes: a float, or a pair of bf16.
-      UnsafeMutableRawPointer(together.x.pointer).copyMemory(from: operand, byteCount: x.rows * stride * 4)
-      if accumulating { together.y.pointer.update(from: y.pointer, count: y.rows * y.columns) }
-      try together.team.barrier()
-      panels = together.panels(of: panels.count)
-    } else {
-      parts[0] = ls_product_part(x: operand, y: y.pointer, rows: Int32(x.rows))
+    guard let together else {
+      var part = ls_product_part(x: operand, y: y.pointer, rows: Int32(x.rows))
+      withUnsafePointer(to: &part) {
+        run(
+          kernel, UnsafeBufferPointer(start: $0, count: 1), stride: stride, panels: 0..<weights.panelCount,
+          accumulating: accumulating)
+      }
+      return
     }
-    if !panels.isEmpty {
-      var job = ls_product_job(
-        parts: parts.baseAddress!, x_stride: stride, w: weights.packed.pointer, y_stride: weights.outer,
-        part_count: Int32(parts.count), inner: Int32(weights.inner), outer: Int32(weights.outer),
-        first_panel: Int32(panels.lowerBound), end_panel: Int32(panels.upperBound), accumulate: accumulating ? 1 : 0,
-        reversed: reversed)
-      kernel(&job)
-      reversed = job.reversed
-    }
-    if let together {
-      try together.team.barrier()
-      y.pointer.update(from: together.y.pointer, count: y.rows * y.columns)
-    }
+    precondition(x.rows == together.rows, "a product of a team with other rows")
+    // A unit of the stride has four bytes: a float, or a pair of bf16.
+    UnsafeMutableRawPointer(together.x.pointer).copyMemory(from: operand, byteCount: x.rows * stride * 4)
+    if accumulating { together.y.pointer.update(from: y.pointer, count: y.rows * y.columns) }
+    try together.barrier()
+    run(
+      kernel, UnsafeBufferPointer(together.parts), stride: stride, panels: together.panels(of: weights.panelCount),
+      accumulating: accumulating)
+    try together.barrier()
+    y.pointer.update(from: together.y.pointer, count: y.rows * y.columns)
+  }
+
+  private func run(
+    _ kernel: @convention(c) (UnsafeMutablePointer<ls_product_job>) -> Void,
+    _ parts: UnsafeBufferPointer<ls_product_part>, stride: Int, panels: Range<Int>, accumulating: Bool
+  ) {
+    guard let start = parts.baseAddress, !panels.isEmpty else { return }
+    var job = ls_product_job(
+      parts: start, x_stride: stride, w: weights.packed.pointer, y_stride: weights.outer,
+      part_count: Int32(parts.count), inner: Int32(weights.inner), outer: Int32(weights.outer),
+      first_panel: Int32(panels.lowerBound), end_panel: Int32(panels.upperBound), accumulate: accumulating ? 1 : 0,
+      reversed: reversed)
+    kernel(&job)
+    reversed = job.reversed
   }
 
   /// The naive twin: one chain of additions an element, in `Double`.

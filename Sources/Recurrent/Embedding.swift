@@ -43,7 +43,8 @@ package final class Embedding {
   ///
   /// - Parameters:
   ///   - dOutput: [T·B, E]
-  ///   - gradient: [V, E]; written by nobody else, so rows that this object did not touch are zero already.
+  ///   - gradient: [V, E]; rows that this object did not touch are zero already: whoever else writes some makes them
+  ///     zero again.
   package func writeGradient(
     _ tokens: UnsafeMutableBufferPointer<Int32>, _ dOutput: MatrixView, rows: ShardRows, to gradient: MatrixView,
     of store: ParameterStore

@@ -39,7 +39,7 @@ package final class LanguageModel {
   /// - Parameters:
   ///   - training: whether ``trainingPass(_:step:)`` will be called.
   ///   - team: workers over one copy of the weights, with which this one may make recurrent products together; then
-  ///     this and ``trainingPass(_:step:)`` are collective.
+  ///     ``trainingPass(_:step:)`` is collective, and the team is to be connected before.
   ///   - gradientMemory: where the gradients go, which other workers may have to read.
   ///   - chunkFloats: see ``SoftmaxHead``.
   package init(

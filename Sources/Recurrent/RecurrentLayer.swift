@@ -58,8 +58,7 @@ package func makeLayer(_ index: Int, of weights: ModelWeights, window: Int, stre
 
 /// - Parameters:
 ///   - tokens: what a language model's first layer knows of its input.
-///   - team: workers that may make recurrent products together; then this is collective, and so are the layer's
-///     `forward` and `backward`.
+///   - team: workers that may make recurrent products together; then the layer's `forward` and `backward` are collective.
 func makeLayer(
   _ index: Int, of weights: ModelWeights, window: Int, streams: Int, tokens: InputTokens?, team: ProductTeam? = nil
 ) throws -> any RecurrentLayer {

@@ -98,9 +98,13 @@ package struct Benchmark: Sendable {
     let streams = try group.agreeing {
       try TokenStreams(source: randomTokens(), streams: size.streams, local: batch.streams, window: size.window)
     }
-    let model = try LanguageModel(
-      weights, batch: batch, training: true, team: ProductTeam(group, weights, batch: batch, sharesWeights: isShared),
-      gradientMemory: group.floats(_:))
+    let team = ProductTeam(group, weights, batch: batch, sharesWeights: isShared)
+    let model = try group.agreeing {
+      try LanguageModel(
+        weights, batch: batch, training: true, team: team,
+        gradientMemory: isShared ? group.floats(_:) : FloatBuffer.init(count:))
+    }
+    try team?.connect()
     let exchange = try GradientExchange(
       group, model: model, optimizer: .sgd(momentum: 0), weightDecay: 0, method: size.exchange,
       sharesWeights: isShared)

@@ -40,6 +40,8 @@ package final class Evaluator {
     shards: Int
   ) throws {
     self.group = group
+    // Says so where there are too few tokens, before anything is made for that many streams.
+    _ = try StreamLayout(tokens: source.count, streams: count, window: length)
     let batch = LocalBatch(window: length, streams: count, shards: shards, rank: group.rank, workers: group.count)
     streams = try TokenStreams(source: source, streams: count, local: batch.streams, window: length)
     model = try LanguageModel(weights, batch: batch, training: false)

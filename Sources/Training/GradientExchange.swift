@@ -36,11 +36,8 @@ package final class GradientExchange {
   private let tiedReduction: TreeReduction?
   /// The embedding's touched rows, where that matrix is sparse.
   private let embeddingRows: EmbeddingRows?
-  /// The whole gradient, for a plain allreduce only. The model's own gradients are not to be added into: the embedding's
-  /// counts on rows of tokens that it has not seen to stay zero.
-  private let total: FloatBuffer?
   /// Whether the workers hold one copy of the weights between them.
-  private let sharesWeights: Bool
+  package let sharesWeights: Bool
   /// Where a tied embedding's part is added, in floats of the arena.
   private let tiedRange: Range<Int>?
 
@@ -56,7 +53,9 @@ package final class GradientExchange {
   /// Collective.
   ///
   /// - Parameters:
-  ///   - model: the worker's model, whose gradients are exchanged and whose weights are updated.
+  ///   - model: the worker's model, whose gradients are exchanged and whose weights are updated. Where workers share
+  ///     memory and the exchange is a tree, its gradients are made of the group's ``WorkerGroup/floats(_:)``, and it has no
+  ///     other exchange: memory is shared once.
   ///   - sharesWeights: whether all workers' models have the same weights in memory: where the group shares memory,
   ///     but not for a plain allreduce.
   ///   - isEmbeddingSparse: for tests that hold both ways against each other; nil: what is cheaper.
@@ -64,6 +63,7 @@ package final class GradientExchange {
     _ group: any WorkerGroup, model: LanguageModel, optimizer kind: OptimizerKind, weightDecay: Double,
     method: TrainingConfiguration.Exchange, sharesWeights: Bool, isEmbeddingSparse: Bool? = nil
   ) throws {
+    precondition(method == .tree || group.count == 1 || !sharesWeights, "an update of all weights by every worker")
     self.group = group
     self.model = model
     self.method = method
@@ -79,7 +79,6 @@ package final class GradientExchange {
     tiedRange = tied ? layout["encoder.weight"].map(\.range) : nil
     switch method {
     case .tree:
-      total = nil
       let reduction = try TreeReduction(
         group, tree: tree, buffers: model.gradients.map(\.store.values), segments: arena.segments,
         leavingOut: sparsePrefix)
@@ -93,7 +92,6 @@ package final class GradientExchange {
       }
     case .allreduce:
       (reduction, tiedReduction, embeddingRows) = (nil, nil, nil)
-      total = try FloatBuffer(count: layout.count)
     }
     // After a plain allreduce every worker holds the whole gradient and updates all of its weights by itself, as
     // data-parallel trainers commonly do.
@@ -152,8 +150,14 @@ package final class GradientExchange {
     timer?.enter(.exchange)
     let (gradient, squaredFrom) = try reduceSegment()
     timer?.enter(.update)
-    let outcome = try gatherRecords(gradient, squaredFrom: squaredFrom, scale: scale, failure: failure)
-    try check(outcome)
+    let outcome: StepOutcome
+    do {
+      outcome = try gatherRecords(gradient, squaredFrom: squaredFrom, scale: scale, failure: failure)
+      try check(outcome)
+    } catch {
+      clearEmbedding()
+      throw error
+    }
     let factor = GradientNorm.clippingFactor(norm: outcome.gradientNorm, limit: clipNorm)
     let segmentStart = arena.segments[group.rank].lowerBound
     optimizer.step(
@@ -171,9 +175,14 @@ package final class GradientExchange {
     return outcome
   }
 
-  /// Makes the embedding's part of the summed gradient zero again, where it stands in the model's own.
+  /// Makes the embedding's part of the summed gradient zero again, where it stands in the model's own: that counts on
+  /// rows of tokens that it has not seen to stay zero.
   private func clearEmbedding() {
-    if let embeddingRows {
+    if method == .allreduce {
+      guard group.count > 1, tiedRange == nil else { return }
+      guard let embedding = model.weights.parameters.layout["encoder.weight"] else { return }
+      model.gradients[0].store.values[embedding.range].update(repeating: 0)
+    } else if let embeddingRows {
       embeddingRows.clear()
     } else if let tiedReduction {
       tiedReduction.clear(pieces: [tiedReduction.segment])
@@ -207,8 +216,7 @@ package final class GradientExchange {
       }
       return (reduction.result, group.count == 1 ? blocks : first)
     }
-    guard let total else { preconditionFailure("an exchange has a reduction or a total") }
-    total.pointer.update(from: model.gradients[0].store.values.pointer, count: total.count)
+    let total = model.gradients[0].store.values
     for (index, gradient) in model.gradients.enumerated() {
       if index > 0 { VectorMath.add(gradient.store.values.pointer, to: total.pointer, count: total.count) }
       if let tied = gradient.tiedEmbedding, let tiedRange {

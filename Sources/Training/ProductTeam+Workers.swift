@@ -1,3 +1,4 @@
+import Foundation
 import Kernels
 import Recurrent
 import Workers
@@ -6,21 +7,26 @@ extension ProductTeam {
   /// The workers of `group`, where they hold one copy of the weights between them and some recurrent product is worth
   /// working together for; else nil.
   ///
+  /// Nil too where there are more workers than cores: a worker that waits at every time step for one that does not run
+  /// loses more than any weights take.
+  ///
   /// - Parameters:
   ///   - sharesWeights: whether all workers' `weights` are the same memory.
-  ///   - minimumBytes: another bound on the weights that are multiplied together; for tests.
-  package init?(
+  ///   - minimumBytes: another bound on the weights that are multiplied together, on any number of cores; for tests.
+  package convenience init?(
     _ group: any WorkerGroup, _ weights: ModelWeights, batch: LocalBatch, sharesWeights: Bool,
     minimumBytes: Int? = nil
   ) {
     guard sharesWeights, group.count > 1 else { return nil }
+    guard minimumBytes != nil || group.count <= ProcessInfo.processInfo.processorCount else { return nil }
     let rows = (0..<group.count).map { worker in
       LocalBatch(
         window: 1, streams: batch.globalStreams, shards: batch.tree.count, rank: worker, workers: group.count
       ).streams.count
     }
-    self.init(rank: group.rank, rows: rows, barrier: group.barrier, floats: group.floats(_:), share: group.share(_:))
-    if let minimumBytes { self.minimumBytes = minimumBytes }
+    self.init(
+      rank: group.rank, rows: rows, minimumBytes: minimumBytes ?? Self.minimumBytes, barrier: group.barrier,
+      floats: group.floats(_:), share: group.share(_:))
     let matrices = weights.layers.flatMap { [$0.hidden, $0.candidate ?? $0.hidden] }
     guard matrices.contains(where: { pays(for: $0.forward) || $0.backward.map(pays) ?? false }) else { return nil }
   }

@@ -89,7 +89,7 @@ extension Trainer {
 
   private var kindOfWorkers: String {
     guard group is MPIWorkers else { return "threads" }
-    return group.sharesMemory ? "MPI ranks, shared memory" : "MPI ranks"
+    return exchange.sharesWeights ? "MPI ranks, shared memory" : "MPI ranks"
   }
 
   private func describeRun(_ journal: RunJournal, _ checkpoint: CheckpointReader?) {

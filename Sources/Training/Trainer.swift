@@ -44,8 +44,8 @@ package final class Trainer {
   var store: CheckpointStore?
   let logger: Logger
   private let window: Window
-  /// Whether passes are collective.
-  private let worksTogether: Bool
+  /// Who makes products together: then passes are collective.
+  private let team: ProductTeam?
   private var lastValidation: Evaluator.Result?
 
   /// Collective: every worker makes its trainer with the same arguments.
@@ -89,15 +89,14 @@ package final class Trainer {
         Window(steps: batch.window, streams: batch.streams.count)
       )
     }
-    let team = ProductTeam(group, weights, batch: batch, sharesWeights: isShared)
-    func makeModel() throws -> LanguageModel {
+    team = ProductTeam(group, weights, batch: batch, sharesWeights: isShared)
+    model = try group.agreeing { [team] in
       try LanguageModel(
         weights, batch: batch,
         dropout: Dropout(probability: configuration.model.dropout, seed: UInt64(training.seed)), training: true,
-        team: team, gradientMemory: group.floats(_:))
+        team: team, gradientMemory: isShared ? group.floats(_:) : FloatBuffer.init(count:))
     }
-    worksTogether = team != nil
-    model = worksTogether ? try makeModel() : try group.agreeing(makeModel)
+    try team?.connect()
     exchange = try GradientExchange(
       group, model: model, optimizer: configuration.optimizerKind, weightDecay: configuration.optimizer.weightDecay,
       method: training.exchange, sharesWeights: isShared)
@@ -159,12 +158,12 @@ package final class Trainer {
     do {
       window.steps = streams.steps(inWindow: position.window)
       try streams.read(window: position.window, inputs: window.inputs, targets: window.targets)
-      if !worksTogether { try model.trainingPass(window, step: position.step) }
+      if team == nil { try model.trainingPass(window, step: position.step) }
     } catch {
       // The others are on their way into the exchange: the error goes with it, and all of them throw it.
       failure = error
     }
-    if worksTogether {
+    if team != nil {
       // Nobody may be missing in a pass that the workers make together.
       try group.agree(failure)
       try alone { try model.trainingPass(window, step: position.step) }
@@ -228,7 +227,7 @@ package final class Trainer {
   var validatedStep = -1
   var validationOfThisStep: Double? { validatedStep == position.step ? lastValidation?.natsPerToken : nil }
 
-  /// Runs what only the first worker does between collectives. If it fails there, the others can't be told in good
+  /// Runs what may fail on this worker alone between collectives. If it fails there, the others can't be told in good
   /// order: they wait in the next collective.
   private func alone(_ body: () throws -> Void) throws {
     do {

@@ -20,7 +20,7 @@ package struct MPIWorkers: WorkerGroup {
   /// - Parameter sharedMemory: whether ranks may share memory, where all run on one machine.
   package init(_ world: Communicator, sharedMemory: Bool) throws {
     let sharing = MPIWorkers(world, sharesMemory: true)
-    self.init(world, sharesMemory: try sharedMemory && world.size > 1 && sharing.canShareMemory())
+    self.init(world, sharesMemory: try world.size > 1 && sharing.canShareMemory(wanted: sharedMemory))
   }
 
   /// The same workers with another limit on the bytes of one MPI message; for tests of what happens beyond it.
@@ -136,9 +136,9 @@ extension MPIWorkers {
     return all
   }
 
-  /// Whether every rank can map every other's memory; collective.
-  private func canShareMemory() throws -> Bool {
-    let machine = SharedMemory.machine
+  /// Whether every rank can map every other's memory and all want to; collective.
+  private func canShareMemory(wanted: Bool) throws -> Bool {
+    let machine = wanted ? SharedMemory.machine : []
     let lengths = try gather([Int64(machine.count)], counts: [Int](repeating: 1, count: count))
     guard lengths.allSatisfy({ $0 == lengths[0] && $0 > 0 }) else { return false }
     let machines = try gather(machine, counts: [Int](repeating: machine.count, count: count))

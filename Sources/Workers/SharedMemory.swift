@@ -47,9 +47,15 @@ final class SharedMemory: @unchecked Sendable {
 
   /// Memory that another process has made and not yet closed. Throws ``Failure``.
   init(mapping place: Place, byteCount: Int) throws {
-    let descriptor = open("/proc/\(place.process)/fd/\(place.descriptor)", O_RDWR | O_CLOEXEC)
+    // Whatever else might stand there, opening it must not wait, nor touching it end the process.
+    let descriptor = open("/proc/\(place.process)/fd/\(place.descriptor)", O_RDWR | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw Self.failure("open", byteCount) }
     defer { Glibc.close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_size == byteCount else {
+      errno = ESTALE
+      throw Self.failure("open", byteCount)
+    }
     start = try Self.map(descriptor, byteCount)
     (self.byteCount, self.descriptor) = (byteCount, -1)
   }
@@ -61,8 +67,15 @@ final class SharedMemory: @unchecked Sendable {
 
   var place: Place {
     precondition(descriptor >= 0, "memory that is closed to others")
-    return Place(process: Int64(getpid()), descriptor: Int64(descriptor))
+    return Place(process: Self.process, descriptor: Int64(descriptor))
   }
+
+  /// The number that /proc knows this process by; in a container it may be the machine's, and not the process's own.
+  private static let process: Int64 = {
+    var name = [CChar](repeating: 0, count: 32)
+    guard readlink("/proc/self", &name, 31) > 0 else { return Int64(getpid()) }
+    return name.withUnsafeBufferPointer { Int64(String(cString: $0.baseAddress!)) } ?? Int64(getpid())
+  }()
 
   /// Lets no further process in; those that have mapped the memory keep it.
   func close() {

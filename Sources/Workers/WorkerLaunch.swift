@@ -33,7 +33,7 @@ package enum WorkerLaunch {
     }
   }
 
-  /// Runs `body` as ``run(threads:_:)`` does, reports an error, and gives the status for the process to exit with.
+  /// Runs `body` as ``run(threads:sharedMemory:_:)`` does, reports an error, and gives the status for the process to exit with.
   package static func main(
     threads: Int?, sharedMemory: Bool = true, _ body: @escaping @Sendable (any WorkerGroup) throws -> Void
   ) -> ExitStatus {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Checkpoints
+import Configuration
 import Corpus
 import Failures
 import Kernels
@@ -36,6 +37,9 @@ struct EvaluateCommand: ParsableCommand {
 
   @OptionGroup var memory: MemoryOptions
 
+  /// Time steps that are computed at once; states are carried on.
+  private static let window = 64
+
   @Flag(help: "Print one JSON object.")
   var json = false
 
@@ -59,6 +63,10 @@ struct EvaluateCommand: ParsableCommand {
       guard streams >= 1 else {
         throw Failure(.usage, "\(streams) streams are too few", at: "--streams", remedy: "give 1 or more")
       }
+      let most = RunConfiguration.mostPositions / Self.window
+      guard streams <= most else {
+        throw Failure(.usage, "\(streams) streams are too many", at: "--streams", remedy: "give at most \(most)")
+      }
       guard group.count <= streams else {
         throw Failure(
           .usage, "\(group.count) workers can't share \(streams == 1 ? "1 stream" : "\(streams) streams")",
@@ -78,7 +86,7 @@ struct EvaluateCommand: ParsableCommand {
     }
     let evaluator = try group.agreeing {
       try Evaluator(
-        group, weights: weights, source: try corpus.source(split), streams: streams, window: 64,
+        group, weights: weights, source: try corpus.source(split), streams: streams, window: Self.window,
         shards: min(streams, max(8, group.count)))
     }
     let progress = ProgressLine()

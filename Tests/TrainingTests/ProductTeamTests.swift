@@ -35,6 +35,7 @@ struct ProductTeamTests {
       let team = ProductTeam(group, weights, batch: batch, sharesWeights: isShared, minimumBytes: together ? 0 : .max)
       #expect((team != nil) == together)
       let model = try LanguageModel(weights, batch: batch, training: true, team: team)
+      try team?.connect()
       let window = Window(steps: 5, streams: batch.streams.count)
       var bits: [UInt64] = []
       for (pass, steps) in [5, 3].enumerated() {
