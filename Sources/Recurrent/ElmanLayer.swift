@@ -48,7 +48,7 @@ package final class ElmanLayer: RecurrentLayer {
     return hidden.after(steps: steps)
   }
 
-  package func backward(dOutput: MatrixView, dInput: MatrixView, steps: Int) throws {
+  package func backward(dOutput: MatrixView, dInput: MatrixView, steps: Int, toInitialStates: Bool) throws {
     dHidden.fill(0)
     let recurrent = recurrent.requireBackward()
     for t in (0..<steps).reversed() {
@@ -57,6 +57,7 @@ package final class ElmanLayer: RecurrentLayer {
       activation.backward(
         dValues: d, outputs: hidden.slot(t + 1), dOutput: dOutput.rows((t * streams)..<((t + 1) * streams)),
         dHidden: dInitialHidden)
+      if t == 0 && !toInitialStates { break }
       timer?.enter(.recurrentProducts)
       try recurrent.multiply(d, into: dInitialHidden)
     }

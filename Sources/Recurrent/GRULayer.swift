@@ -59,7 +59,7 @@ package final class GRULayer: RecurrentLayer {
     return hidden.after(steps: steps)
   }
 
-  package func backward(dOutput: MatrixView, dInput: MatrixView, steps: Int) throws {
+  package func backward(dOutput: MatrixView, dInput: MatrixView, steps: Int, toInitialStates: Bool) throws {
     dHidden.fill(0)
     let recurrent = recurrent.requireBackward()
     for t in (0..<steps).reversed() {
@@ -67,6 +67,7 @@ package final class GRULayer: RecurrentLayer {
       step(t).backwardResetAfter(
         dOutput: dOutput.rows((t * streams)..<((t + 1) * streams)), dHidden: dInitialHidden,
         dHiddenBefore: dInitialHidden)
+      if t == 0 && !toInitialStates { break }
       timer?.enter(.recurrentProducts)
       try recurrent.multiply(gates(hiddenGates, at: t), into: dInitialHidden, accumulating: true)
     }

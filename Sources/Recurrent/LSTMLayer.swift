@@ -56,7 +56,7 @@ package final class LSTMLayer: RecurrentLayer {
     return hidden.after(steps: steps)
   }
 
-  package func backward(dOutput: MatrixView, dInput: MatrixView, steps: Int) throws {
+  package func backward(dOutput: MatrixView, dInput: MatrixView, steps: Int, toInitialStates: Bool) throws {
     dHidden.fill(0)
     dCell.fill(0)
     let recurrent = recurrent.requireBackward()
@@ -66,6 +66,7 @@ package final class LSTMLayer: RecurrentLayer {
         .backward(
           dOutput: dOutput.rows((t * streams)..<((t + 1) * streams)), dHidden: dInitialHidden,
           dCell: dCell.matrix(streams, size))
+      if t == 0 && !toInitialStates { break }
       timer?.enter(.recurrentProducts)
       try recurrent.multiply(gates(at: t), into: dInitialHidden)
     }

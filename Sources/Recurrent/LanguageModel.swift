@@ -119,7 +119,7 @@ package final class LanguageModel {
       if index == 0 { inputs[0] = inputOfGradients(window) }
       let input = inputs[index]
       let dInput = dValues[free].matrix(input.rows, input.columns)
-      try layers[index].backward(dOutput: d, dInput: dInput, steps: steps)
+      try layers[index].backward(dOutput: d, dInput: dInput, steps: steps, toInitialStates: false)
       timer?.enter(.weightGradients)
       for gradient in gradients {
         layers[index].writeGradients(

@@ -48,16 +48,19 @@ package struct ModelShape: Sendable, Equatable {
   /// The parameter that holds the decoder's matrix.
   package var decoderWeightName: String { tied ? "encoder.weight" : "decoder.weight" }
 
-  /// Floating-point operations of one training step over `tokens` tokens: two for each multiply-add of the products,
-  /// three products a weight (forward, input gradient, weight gradient); elementwise work is left out.
+  /// Floating-point operations of one training step over `tokens` tokens in `streams` streams: two for each multiply-add
+  /// of the products, three products a weight (forward, input gradient, weight gradient); elementwise work is left out,
+  /// and so is what leads from the first time step back to the initial states.
   ///
   /// - Parameter inputRows: rows that the first layer's products with its input have, forward and in each of the two
   ///   that lead back: at most `tokens`.
-  package func operationsPerStep(tokens: Int, inputRows: (forward: Double, backward: Double)) -> Double {
+  package func operationsPerStep(tokens: Int, streams: Int, inputRows: (forward: Double, backward: Double)) -> Double {
     let rows = cell.gates * hiddenSize
     var weights = vocabularySize * hiddenSize
     for layer in 0..<layers { weights += rows * ((layer == 0 ? 0 : hiddenSize) + hiddenSize) }
     let first = Double(rows * embeddingSize) * (inputRows.forward + 2 * inputRows.backward)
-    return 6 * Double(weights) * Double(tokens) + 2 * first
+    let rowsToStates = cell == .gru(.before) ? 2 * hiddenSize : rows  // its candidate has no row of its own there
+    let truncated = Double(layers * rowsToStates * hiddenSize) * Double(streams)
+    return 6 * Double(weights) * Double(tokens) + 2 * (first - truncated)
   }
 }

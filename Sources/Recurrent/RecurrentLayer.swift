@@ -19,7 +19,9 @@ package protocol RecurrentLayer: AnyObject {
   /// - Parameters:
   ///   - dOutput: [T·B, H].
   ///   - dInput: [T·B, In], written; in a language model's first layer perhaps fewer.
-  func backward(dOutput: MatrixView, dInput: MatrixView, steps: Int) throws
+  ///   - toInitialStates: whether ``dInitialHidden`` and ``dInitialCell`` are wanted, which truncated backpropagation
+  ///     drops.
+  func backward(dOutput: MatrixView, dInput: MatrixView, steps: Int, toInitialStates: Bool) throws
 
   /// Writes the gradients of the layer's parameters, summed over the rows of one subtree of the shard tree.
   ///
@@ -32,9 +34,9 @@ package protocol RecurrentLayer: AnyObject {
   /// Tells a benchmark what the layer is busy with.
   var timer: PhaseTimer? { get set }
 
-  /// dL/dh(−1), [B, H], after backward: for gradient checks.
+  /// dL/dh(−1), [B, H], after a backward to the initial states: for gradient checks.
   var dInitialHidden: MatrixView { get }
-  /// dL/dc(−1), [B, H], after backward; LSTM only.
+  /// dL/dc(−1), [B, H]; LSTM only.
   var dInitialCell: MatrixView? { get }
 }
 

@@ -90,7 +90,7 @@ package final class ResetBeforeGRULayer: RecurrentLayer {
     return hidden.after(steps: steps)
   }
 
-  package func backward(dOutput: MatrixView, dInput: MatrixView, steps: Int) throws {
+  package func backward(dOutput: MatrixView, dInput: MatrixView, steps: Int, toInitialStates: Bool) throws {
     dHidden.fill(0)
     let recurrent = recurrent.requireBackward()
     let candidate = candidate.requireBackward()
@@ -105,6 +105,7 @@ package final class ResetBeforeGRULayer: RecurrentLayer {
       timer?.enter(.gates)
       step.backwardResetBeforeGates(
         dResetHidden: dResetHidden.matrix(streams, size), dHiddenBefore: dInitialHidden)
+      if t == 0 && !toInitialStates { break }
       timer?.enter(.recurrentProducts)
       try recurrent.multiply(dense(gates(at: t).columns(resetAndUpdate)), into: dInitialHidden, accumulating: true)
     }

@@ -141,7 +141,7 @@ package struct Benchmark: Sendable {
     var totals = [median(ceilings), Double(inputRows.forward), Double(inputRows.backward)]
     try totals.withUnsafeMutableBufferPointer { try group.allReduceSum($0) }
     let operations = shape.operationsPerStep(
-      tokens: size.streams * size.window,
+      tokens: size.streams * size.window, streams: size.streams,
       inputRows: (forward: totals[1] / Double(times.count), backward: totals[2] / Double(times.count)))
     return report(
       times: times, operations: operations, ceiling: totals[0], phases: phases, workers: group.count, weights)

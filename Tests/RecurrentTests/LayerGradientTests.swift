@@ -64,7 +64,7 @@ import Testing
         #expect(largestError(cell.slot(steps).values, after.cell.flatMap { $0 }) < 2e-6)
       }
 
-      try layer.backward(dOutput: dOutput, dInput: dInput, steps: steps)
+      try layer.backward(dOutput: dOutput, dInput: dInput, steps: steps, toInitialStates: true)
       let batch = LocalBatch(window: steps, streams: streams, shards: streams)
       let gradients = try ParameterStore(shape.layout)
       layer.writeGradients(
