@@ -28,9 +28,9 @@ INLINE void transpose16(vf r[16]) {
     if (!(i & 1)) SWAP_HALVES(1, i, LOW1, HIGH1)
 }
 
-// Packed weights that are too large to stay in cache until they are read go past it: a store that fetches its line first
-// would move twice the bytes.
-INLINE int bypasses_cache(size_t bytes) { return bytes > (size_t)8 << 20; }
+// Packed weights that the second-level cache can't keep until they are read go past the caches: a store that fetches its
+// line first would move twice the bytes, and drive out what is needed sooner.
+INLINE int bypasses_cache(size_t bytes) { return bytes > (size_t)256 << 10; }
 
 INLINE void store_packed(float *p, vf v, int bypass) {
   if (bypass) __builtin_nontemporal_store(v, (vf *)p);  // panels are aligned, and so are their rows

@@ -11,7 +11,11 @@
 // Blocks: 64 columns of a are packed (k-major, in tiles of TILE_M) and stay in L2; b is packed once in panels of
 // TILE_N columns. For each shard, the tiles of a block pass over the shard's slice of a panel.
 
-enum { BLOCK_M = 64, MAX_LEVELS = 33 };
+enum {
+  BLOCK_M = 64,
+  MAX_LEVELS = 33,
+  ROWS_AHEAD = 1024  // of the next block of a, 256 KiB, for which L2 has room beside the packed block
+};
 
 typedef float tf __attribute__((ext_vector_type(TILE_LANES)));
 enum { TILE_N = TILE_VECTORS * TILE_LANES };  // at most 48 columns
@@ -174,6 +178,15 @@ static void pack_a(const ls_weight_gradient_job *job, int column, int total, uni
   for (int c = 0; c < width; c += LANES) store_n(job->bias + column + c, sums[c / LANES], width - c);
 }
 
+// Asks L2 for some rows of a block of a: packing it would wait for every line.
+INLINE void fetch_a(const ls_weight_gradient_job *job, int column, int from, int to) {
+  for (int k = from; k < to; k++) {
+    const float *row = job->a + (ptrdiff_t)job->rows[k] * job->a_stride + column;
+    for (int c = 0; c < BLOCK_M; c += 16) __builtin_prefetch(row + c, 0, 2);
+    __builtin_prefetch(row + BLOCK_M - 1, 0, 2);
+  }
+}
+
 // The tile of the result so far, where a shard that comes in chunks goes on.
 static const float *result_so_far(
     const ls_weight_gradient_job *job, int row, int height, int column, int width, float *tile) {
@@ -197,11 +210,17 @@ static void WEIGHT_GRADIENT(const ls_weight_gradient_job *job, float *scratch) {
   int last_levels[MAX_LEVELS];
   const int last = levels_left(job->shards, last_levels);
 
+  const int all_rows = job->shard_ends[job->shards - 1];
+
   pack_b(job, packed_b);
   for (int row = 0; row < job->m; row += BLOCK_M) {
     pack_a(job, row, total, packed_a);
     const int height = job->m - row < BLOCK_M ? job->m - row : BLOCK_M;
     const int tiles = (height + TILE_M - 1) / TILE_M;
+    // Each tile fetches its share of the next block.
+    const int rows_ahead = row + BLOCK_M < job->m && all_rows <= ROWS_AHEAD ? all_rows : 0;
+    const int64_t steps = (int64_t)((job->n + TILE_N - 1) / TILE_N) * job->shards * tiles;
+    int64_t step = 0;
     for (int column = 0; column < job->n; column += TILE_N) {
       const int width = job->n - column < TILE_N ? job->n - column : TILE_N;
       const int vectors = (width + TILE_LANES - 1) / TILE_LANES;
@@ -210,7 +229,8 @@ static void WEIGHT_GRADIENT(const ls_weight_gradient_job *job, float *scratch) {
       for (int shard = 0; shard < job->shards; shard++) {
         const int end = begin + units_of(job->shard_ends[shard] - (shard > 0 ? job->shard_ends[shard - 1] : 0));
         const int done = completed_levels(shard);
-        for (int t = 0; t < tiles; t++) {
+        for (int t = 0; t < tiles; t++, step++) {
+          fetch_a(job, row + BLOCK_M, (int)(rows_ahead * step / steps), (int)(rows_ahead * (step + 1) / steps));
           const int tile_row = row + t * TILE_M;
           const int tile_height = job->m - tile_row < TILE_M ? job->m - tile_row : TILE_M;
           float *siblings[MAX_LEVELS];
