@@ -36,7 +36,7 @@ let package = Package(
     .systemLibrary(name: "CMPI", pkgConfig: mpiPackage, providers: [.apt(["libopenmpi-dev"])]),
     .systemLibrary(name: "CHDF5", pkgConfig: hdf5Package, providers: [.apt(["libhdf5-dev"])]),
     .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
-    .systemLibrary(name: "CMemory"),
+    .systemLibrary(name: "CLinux"),
     // Unoptimised C is two orders of magnitude slower, so these kernels are optimised in debug builds too.
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3", "-fno-math-errno"])]),
 
@@ -47,7 +47,7 @@ let package = Package(
     room("Optimizers", ["Kernels", "Arena", "Failures"]),
     room("HDF5", ["CHDF5", "Failures"]),
     room("MPI", ["CMPI", "Failures"]),
-    room("Workers", ["MPI", "Arena", "Failures", "CMemory"]),
+    room("Workers", ["MPI", "Arena", "Failures", "CLinux"]),
     room("Corpus", ["HDF5", "Failures", crypto]),
     room("Checkpoints", ["HDF5", "Arena", "Failures", crypto]),
     room("Configuration", ["Failures", yams]),
@@ -67,8 +67,8 @@ let package = Package(
     .executableTarget(
       name: "worker-scenarios",
       dependencies: [
-        "WorkerScenarios", "Training", "Workers", "Corpus", "Checkpoints", "Configuration", "Arena", "Failures",
-        logging,
+        "WorkerScenarios", "Training", "Recurrent", "Kernels", "Workers", "Corpus", "Checkpoints", "Configuration",
+        "Arena", "Failures", logging,
       ],
       swiftSettings: swiftSettings),
 
@@ -91,7 +91,7 @@ let package = Package(
       "TrainingTests",
       [
         "Training", "Recurrent", "Optimizers", "Workers", "Corpus", "Checkpoints", "Configuration", "Kernels", "Arena",
-        "Failures", logging,
+        "CLinux", "Failures", logging,
       ]),
 
     .target(

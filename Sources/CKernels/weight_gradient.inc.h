@@ -14,7 +14,11 @@
 enum {
   BLOCK_M = 64,
   MAX_LEVELS = 33,
-  ROWS_AHEAD = 1024  // of the next block of a, 256 KiB, for which L2 has room beside the packed block
+#if ISA_AVX512
+  ROWS_AHEAD = 1024  // of the next block of a, 256 KiB, for which an L2 of 1 MiB has room beside the packed block
+#else
+  ROWS_AHEAD = 0
+#endif
 };
 
 typedef float tf __attribute__((ext_vector_type(TILE_LANES)));
@@ -180,10 +184,11 @@ static void pack_a(const ls_weight_gradient_job *job, int column, int total, uni
 
 // Asks L2 for some rows of a block of a: packing it would wait for every line.
 INLINE void fetch_a(const ls_weight_gradient_job *job, int column, int from, int to) {
+  const int width = job->m - column < BLOCK_M ? job->m - column : BLOCK_M;
   for (int k = from; k < to; k++) {
     const float *row = job->a + (ptrdiff_t)job->rows[k] * job->a_stride + column;
-    for (int c = 0; c < BLOCK_M; c += 16) __builtin_prefetch(row + c, 0, 2);
-    __builtin_prefetch(row + BLOCK_M - 1, 0, 2);
+    for (int c = 0; c < width; c += 16) __builtin_prefetch(row + c, 0, 2);
+    __builtin_prefetch(row + width - 1, 0, 2);
   }
 }
 

@@ -44,7 +44,7 @@ package final class Product {
     stream = try OneDNNStream()
     reversed = weights.isReadFromTheEnd ? 1 : 0
     kernel = implementation == .best ? Self.ownKernel(for: weights) : nil
-    together = try team?.makeOperands(weights)
+    together = kernel == nil ? nil : try team?.makeOperands(weights)
     self.team = together == nil ? nil : team
   }
 

@@ -59,7 +59,8 @@ package struct ModelShape: Sendable, Equatable {
     var weights = vocabularySize * hiddenSize
     for layer in 0..<layers { weights += rows * ((layer == 0 ? 0 : hiddenSize) + hiddenSize) }
     let first = Double(rows * embeddingSize) * (inputRows.forward + 2 * inputRows.backward)
-    let rowsToStates = cell == .gru(.before) ? 2 * hiddenSize : rows  // its candidate has no row of its own there
+    // Where the candidate has a product of its own, the reset gate's gradient needs that one.
+    let rowsToStates = cell == .gru(.before) ? 2 * hiddenSize : rows
     let truncated = Double(layers * rowsToStates * hiddenSize) * Double(streams)
     return 6 * Double(weights) * Double(tokens) + 2 * (first - truncated)
   }

@@ -98,7 +98,7 @@ package struct Benchmark: Sendable {
     let streams = try group.agreeing {
       try TokenStreams(source: randomTokens(), streams: size.streams, local: batch.streams, window: size.window)
     }
-    let team = ProductTeam(group, weights, batch: batch, sharesWeights: isShared)
+    let team = try ProductTeam(group, weights, batch: batch, sharesWeights: isShared)
     let model = try group.agreeing {
       try LanguageModel(
         weights, batch: batch, training: true, team: team,

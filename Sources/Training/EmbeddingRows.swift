@@ -24,12 +24,16 @@ final class EmbeddingRows {
   /// For each worker and subtree a count and the touched tokens, at the same places on every worker.
   private let lists: UnsafeMutableBufferPointer<Int32>
   private let listStarts: [[Int]]
+  private let rounds: Int  // subtrees that a worker has at most
   private let listBytes: [Range<Int>]
   private let seen: UnsafeMutableBufferPointer<UInt64>  // a bit for each token
   /// Touched by any worker, ascending.
   private var tokens: [Int32] = []
   private let outgoing: FloatBuffer
   private let incoming: FloatBuffer
+  // What goes from and to each worker in one exchange: kept, so that a step makes no arrays.
+  private var sending: [UnsafeRawBufferPointer] = []
+  private var receiving: [UnsafeMutableRawBufferPointer] = []
 
   /// - Parameter reduction: of the gradients, without the embedding's range.
   init(
@@ -57,6 +61,7 @@ final class EmbeddingRows {
       bytes.append((first * MemoryLayout<Int32>.stride)..<(next * MemoryLayout<Int32>.stride))
     }
     (listStarts, listBytes) = (starts, bytes)
+    rounds = starts.map(\.count).max() ?? 0
     lists = .allocate(capacity: next)
     lists.initialize(repeating: 0)
     seen = .allocate(capacity: (shape.vocabularySize + 63) / 64)
@@ -66,6 +71,8 @@ final class EmbeddingRows {
     incoming = try FloatBuffer(count: rows * width)
     pieces.reserveCapacity(batch.window * batch.globalStreams)
     tokens.reserveCapacity(batch.window * batch.globalStreams)
+    sending.reserveCapacity(group.count)
+    receiving.reserveCapacity(group.count)
   }
 
   deinit {
@@ -104,7 +111,7 @@ final class EmbeddingRows {
   /// Sums up the touched rows of this worker's segment; collective, after ``TreeReduction/reduce()``.
   func reduce() throws {
     if group.count > 1, !reduction.readsInPlace {
-      for round in 0..<(listStarts.map(\.count).max() ?? 0) { try exchangeRows(of: round) }
+      for round in 0..<rounds { try exchangeRows(of: round) }
     }
     reduction.reduce(pieces: pieces)
   }
@@ -118,15 +125,15 @@ final class EmbeddingRows {
       sent += piece.count
     }
     let own = UnsafeRawBufferPointer(outgoing[0..<sent])
-    var (receiving, next) = ([UnsafeMutableRawBufferPointer](), 0)
+    beginExchange()
+    var next = 0
     for worker in 0..<group.count {
       let count = worker == group.rank ? 0 : tokens.reduce(0) { $0 + part(ofRow: $1, in: worker).count }
+      sending.append(worker == group.rank ? UnsafeRawBufferPointer(start: nil, count: 0) : own)
       receiving.append(UnsafeMutableRawBufferPointer(incoming[next..<(next + count)]))
       next += count
     }
-    let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-    try group.exchange(
-      sending: (0..<group.count).map { $0 == group.rank ? nothing : own }, receiving: receiving)
+    try group.exchange(sending: sending, receiving: receiving)
     next = 0
     for worker in 0..<group.count where worker != group.rank {
       for token in tokens {
@@ -142,7 +149,7 @@ final class EmbeddingRows {
 
   /// Sends the rows of one subtree of each worker to their owners, into the inboxes that the reduction reads.
   private func exchangeRows(of node: Int) throws {
-    var (sending, receiving) = ([UnsafeRawBufferPointer](), [UnsafeMutableRawBufferPointer]())
+    beginExchange()
     var (sent, received) = (0, 0)
     for worker in 0..<group.count {
       let (firstSent, firstReceived) = (sent, received)
@@ -171,6 +178,11 @@ final class EmbeddingRows {
         received += piece.count
       }
     }
+  }
+
+  private func beginExchange() {
+    sending.removeAll(keepingCapacity: true)
+    receiving.removeAll(keepingCapacity: true)
   }
 
   /// What a worker has touched in one of its subtrees; empty where it has fewer.

@@ -89,7 +89,7 @@ package final class Trainer {
         Window(steps: batch.window, streams: batch.streams.count)
       )
     }
-    team = ProductTeam(group, weights, batch: batch, sharesWeights: isShared)
+    team = try ProductTeam(group, weights, batch: batch, sharesWeights: isShared)
     model = try group.agreeing { [team] in
       try LanguageModel(
         weights, batch: batch,

@@ -1,5 +1,5 @@
 import Arena
-import CMemory
+import CLinux
 import Failures
 import Glibc
 

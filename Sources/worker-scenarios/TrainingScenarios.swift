@@ -3,6 +3,8 @@ import Checkpoints
 import Configuration
 import Failures
 import Foundation
+import Kernels
+import Recurrent
 import Training
 import WorkerScenarios
 import Workers
@@ -10,6 +12,7 @@ import Workers
 /// The trainer and its exchange among ranks, held against one worker alone.
 let trainingScenarios: [WorkerScenario] = [
   WorkerScenario("tree-reduction") { workers, _ in try checkTreeReduction(workers) },
+  WorkerScenario("product-team") { workers, _ in try checkProductTeam(workers) },
   WorkerScenario("train") { workers, arguments in
     try withBench(workers) { try checkTraining(workers, $0, overrides: arguments) }
   },
@@ -65,6 +68,54 @@ private func checkTreeReduction(_ workers: any WorkerGroup) throws {
       try workers.barrier()
     }
   }
+}
+
+/// Workers that make their recurrent products together, against the same workers each by itself: the same bits.
+private func checkProductTeam(_ workers: any WorkerGroup) throws {
+  computeOnThisThreadAlone()
+  let cells: [Cell] = [.lstm, .gru(.after), .gru(.before), .elman(.tanh)]
+  for precision in Precision.allCases where precision.isAvailable {
+    for cell in cells {
+      // One panel of columns for several workers, panels that are not full, an odd number of values in a row.
+      for hidden in [15, 33, 70] {
+        let shape = ModelShape(cell: cell, vocabularySize: 30, embeddingSize: 20, hiddenSize: hidden, layers: 2)
+        let alone = try gradientBits(workers, shape, precision, together: false)
+        let together = try gradientBits(workers, shape, precision, together: true)
+        try expect(alone == together, "\(cell), hidden size \(hidden), \(precision)")
+      }
+    }
+  }
+}
+
+/// The bits of this worker's gradients and losses after two windows, the second of them shorter.
+private func gradientBits(
+  _ workers: any WorkerGroup, _ shape: ModelShape, _ precision: Precision, together: Bool
+) throws -> [UInt64] {
+  let (weights, isShared) = try ModelWeights.shared(by: workers, shape, precision: precision, training: true) {
+    Initialization.uniform(range: 0.4).fill($0, shape: shape, seed: 3)
+  }
+  // Workers with different numbers of streams.
+  let batch = LocalBatch(window: 5, streams: 9, shards: 5, rank: workers.rank, workers: workers.count)
+  let team = try ProductTeam(
+    workers, weights, batch: batch, sharesWeights: isShared, minimumBytes: together ? 0 : .max, crowded: true)
+  let possible = isShared && workers.count > 1 && InstructionSet.current == .avx512
+  try expect((team != nil) == (together && possible), "a team: \(team != nil)")
+  let model = try LanguageModel(weights, batch: batch, training: true, team: team)
+  try team?.connect()
+  let window = Window(steps: 5, streams: batch.streams.count)
+  var bits: [UInt64] = []
+  for (pass, steps) in [5, 3].enumerated() {
+    window.steps = steps
+    for row in 0..<window.rows {
+      window.inputs[row] = Int32((row * 7 + workers.rank * 3 + pass) % 30)
+      window.targets[row] = Int32((row * 11 + workers.rank + pass) % 30)
+    }
+    try model.trainingPass(window, step: pass)
+    for gradient in model.gradients { bits += gradient.store.values.buffer.map { UInt64($0.bitPattern) } }
+    bits += model.shardLosses.map(\.bitPattern)
+  }
+  try workers.barrier()
+  return bits
 }
 
 /// A run of all workers, also in two parts and with another optimiser, ends as that of one worker alone.

@@ -7,14 +7,14 @@ import Testing
 struct TrainingRankTests {
   @Test(
     arguments: [
-      ["tree-reduction"], ["train"],
+      ["tree-reduction"], ["product-team"], ["train"],
       ["train", "model.cell=gru", "optimizer.name=sgd", "optimizer.momentum=0.9", "training.exchange=allreduce"],
       ["train", "model.cell=elman", "model.embedding_size=64", "model.tie_weights=true", "optimizer.name=rmsprop"],
       // All parameters in one block of the norm, which one worker owns.
       ["train", "model.hidden_size=12", "model.embedding_size=8", "optimizer.name=adagrad"],
       // A window small against the vocabulary: the embedding's rows travel one by one.
       ["train", "data.window=1", "optimizer.name=adagrad"],
-      // Recurrent weights that are worth multiplying together.
+      // Recurrent weights that are worth multiplying together, where there is a processor for each worker.
       ["train", "model.hidden_size=740", "model.layers=1", "training.epochs=2"],
       ["train-stop"],
     ], [1, 2, 3, 4])
@@ -29,6 +29,13 @@ struct TrainingRankTests {
     }
   }
 
+  @Test(arguments: 2...4) func threadsMakeProductsTogether(threads: Int) throws {
+    let outcome = try ChildProcess.run(
+      "worker-scenarios", ["--workers", "\(threads)", "product-team"], deadline: .seconds(60))
+    #expect(outcome.standardError == "")
+    #expect(outcome.standardOutput == "ok product-team ranks=\(threads)\n")
+  }
+
   @Test(arguments: [1, 3])
   func aSignalStopsThreadsAfterTheSameStep(threads: Int) throws {
     let outcome = try ChildProcess.run(
@@ -37,7 +44,7 @@ struct TrainingRankTests {
     #expect(outcome.standardOutput == "ok train-stop ranks=\(threads)\n")
   }
 
-  /// Also where the ranks make products together, which they do on as many cores.
+  /// Also where the ranks make products together, which they do on as many processors.
   @Test(arguments: [(3, []), (2, ["model.hidden_size=740", "model.layers=1"])])
   func aTornShardOfOneRankEndsTheJobWithOneMessage(ranks: Int, overrides: [String]) throws {
     let outcome = try MPIRun.run(

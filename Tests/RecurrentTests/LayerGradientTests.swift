@@ -88,6 +88,30 @@ import Testing
     }
   }
 
+  /// What truncation drops is not computed, and nothing else changes.
+  @Test(arguments: allCells) func leavingOutTheInitialStatesChangesNoOtherBit(cell: Cell) throws {
+    try withScratch { scratch in
+      let (streams, steps, h) = (3, 4, 7)
+      let shape = ModelShape(cell: cell, vocabularySize: 2, embeddingSize: 5, hiddenSize: h, layers: 1)
+      let weights = try randomWeights(shape)
+      let x = try scratch.uniform(steps * streams, 5)
+      let dOutput = try scratch.uniform(steps * streams, h)
+      let passes = try [true, false].map { toInitialStates in
+        let layer = try makeLayer(0, of: weights, window: steps, streams: streams)
+        _ = try layer.forward(x, steps: steps)
+        let dInput = try scratch.zeros(steps * streams, 5)
+        try layer.backward(dOutput: dOutput, dInput: dInput, steps: steps, toInitialStates: toInitialStates)
+        let gradients = try ParameterStore(shape.layout)
+        layer.writeGradients(
+          input: x, rows: LocalBatch(window: steps, streams: streams, shards: streams).nodes[0],
+          with: try WeightGradient(rows: steps * streams, columns: h), to: gradients, steps: steps)
+        return (kept: dInput.values + Array(gradients.values.buffer), dropped: layer.dInitialHidden.values)
+      }
+      #expect(passes[0].kept.map(\.bitPattern) == passes[1].kept.map(\.bitPattern))
+      #expect(passes[0].dropped != passes[1].dropped)
+    }
+  }
+
   @Test func onlyTheLSTMCarriesACellState() throws {
     for cell in allCells {
       let shape = ModelShape(cell: cell, vocabularySize: 2, embeddingSize: 3, hiddenSize: 4, layers: 1)

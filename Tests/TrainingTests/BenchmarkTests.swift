@@ -42,6 +42,15 @@ import Training
     #expect(abs(report.gflops * report.millisecondsPerStep * 1e6 / Double(operations) - 1) < 1e-9)
   }
 
+  /// Rows of the recurrent matrix, and those that lead from the first time step to the states, which is left out.
+  @Test(arguments: [(Cell.lstm, 12, 12), (.gru(.after), 9, 9), (.gru(.before), 9, 6), (.elman(.tanh), 3, 3)])
+  func operationsOfEachCell(_ cell: Cell, rows: Int, leftOut: Int) {
+    let shape = ModelShape(cell: cell, vocabularySize: 7, embeddingSize: 5, hiddenSize: 3, layers: 1)
+    let multiplyAdds = 3 * 20 * 7 * 3 + (20 + 2 * 11) * rows * 5 + 3 * 20 * rows * 3 - 4 * leftOut * 3
+    let operations = shape.operationsPerStep(tokens: 20, streams: 4, inputRows: (forward: 20, backward: 11))
+    #expect(operations == Double(2 * multiplyAdds))
+  }
+
   @Test func theKeysAreThoseOfTheManual() throws {
     let size = size(.tree)
     let report = try #require(try onWorkers(1) { try Benchmark(size, steps: 2, warmup: 0).run($0) }.first)
