@@ -96,7 +96,10 @@ package struct Benchmark: Sendable {
       window: size.window, streams: size.streams, shards: size.gradientShards, rank: group.rank,
       workers: group.count)
     let streams = try group.agreeing {
-      try TokenStreams(source: randomTokens(), streams: size.streams, local: batch.streams, window: size.window)
+      let tokens = RandomTokens(
+        count: size.streams * size.window * max(1, min(steps + warmup, 16)) + 1,
+        vocabularySize: size.shape.vocabularySize)
+      return try TokenStreams(source: tokens, streams: size.streams, local: batch.streams, window: size.window)
     }
     let team = try ProductTeam(group, weights, batch: batch, sharesWeights: isShared)
     let model = try group.agreeing {
@@ -155,14 +158,6 @@ package struct Benchmark: Sendable {
     return operations / ((clock.now - start) / .seconds(1)) / 1e9
   }
 
-  private func randomTokens() -> InMemoryTokens {
-    var random = RandomStream(seed: 1, stream: 1)
-    let tokens = size.streams * size.window
-    let windows = max(1, min(steps + warmup, 16, (64 << 20) / tokens))
-    let count = tokens * windows + 1
-    return InMemoryTokens((0..<count).map { _ in Int32(random.nextUnit() * Double(size.shape.vocabularySize)) })
-  }
-
   private func report(
     times: [Double], operations: Double, ceiling: Double, phases: [[Phase: Double]], workers: Int,
     _ weights: ModelWeights
@@ -204,4 +199,20 @@ private func median(_ values: [Double]) -> Double {
   guard !sorted.isEmpty else { return 0 }
   let middle = sorted.count / 2
   return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
+
+/// Tokens that are drawn as they are read, each from its place alone.
+private struct RandomTokens: TokenSource {
+  let count: Int
+  let vocabularySize: Int
+
+  func read(_ range: Range<Int>, into ids: UnsafeMutableBufferPointer<Int32>) {
+    for (index, position) in range.enumerated() {
+      let place = UInt64(position)
+      let word = RandomStream.philox(
+        (UInt32(truncatingIfNeeded: place), UInt32(truncatingIfNeeded: place >> 32), 1, 0), key: (1, 0)
+      ).0
+      ids[index] = Int32((UInt64(word) * UInt64(vocabularySize)) >> 32)
+    }
+  }
 }
