@@ -61,11 +61,12 @@ package struct ShardTree: Sendable, Equatable {
     (rank * count / workers)..<((rank + 1) * count / workers)
   }
 
-  /// Sums per-shard values along the tree.
-  package func sum(_ leaves: some RandomAccessCollection<Double>) -> Double {
+  /// Sums per-shard values along the tree. Not generic: a step has one such sum, and a collection of unknown type would be
+  /// allocated anew at every node.
+  package func sum(_ leaves: UnsafeBufferPointer<Double>) -> Double {
     precondition(leaves.count == count, "one value a shard")
     func total(_ node: Node) -> Double {
-      if node.level == 0 { return leaves[leaves.index(leaves.startIndex, offsetBy: node.index)] }
+      if node.level == 0 { return leaves[node.index] }
       let (left, right) = children(of: node)
       guard let right else { return total(left) }
       return total(left) + total(right)

@@ -214,7 +214,6 @@ static void WEIGHT_GRADIENT(const ls_weight_gradient_job *job, float *scratch) {
   float start[TILE_M * TILE_N];
   int last_levels[MAX_LEVELS];
   const int last = levels_left(job->shards, last_levels);
-
   const int all_rows = job->shard_ends[job->shards - 1];
 
   pack_b(job, packed_b);

@@ -56,6 +56,7 @@ package final class ProductTeam {
   }
 
   /// Connects the operands of all products that were made with this team; collective, once, before the first product.
+  /// Throws what `share` throws.
   package func connect() throws {
     let shared = try share(operands.flatMap { [$0.x, $0.y] })
     for (index, operands) in operands.enumerated() {

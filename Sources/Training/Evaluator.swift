@@ -81,6 +81,6 @@ package final class Evaluator {
     try group.agree(failure)
     try group.allGather(UnsafeMutableRawBufferPointer(losses), segments: lossRanges)
     let tokens = (0..<streams.windowCount).reduce(0) { $0 + streams.tokens(inWindow: $1) }
-    return Result(tokens: tokens, natsPerToken: model.batch.tree.sum(losses) / Double(tokens))
+    return Result(tokens: tokens, natsPerToken: model.batch.tree.sum(UnsafeBufferPointer(losses)) / Double(tokens))
   }
 }

@@ -264,7 +264,7 @@ package final class GradientExchange {
     }
     if failed { try group.agree(failure) }
     outcome.gradientNorm = squares.squareRoot() * scale
-    outcome.lossSum = model.batch.tree.sum(losses)
+    outcome.lossSum = model.batch.tree.sum(UnsafeBufferPointer(losses))
     return outcome
   }
 

@@ -7,7 +7,7 @@ extension ProductTeam {
   /// working together for; else nil.
   ///
   /// Nil too where there are more workers than processors: a worker that waits at every time step for one that does not
-  /// run loses more than any weights take. Collective.
+  /// run loses more than any weights take. Collective; throws what the group's collectives throw.
   ///
   /// - Parameters:
   ///   - sharesWeights: whether all workers' `weights` are the same memory.

@@ -3,7 +3,8 @@ import Foundation
 
 extension WorkerGroup {
   /// Logical processors that the workers, all on one machine, may run on between them: fewer than the machine has where
-  /// mpirun, Slurm, taskset or a container has bound them. Collective; the same on all.
+  /// mpirun, Slurm, taskset or a container has bound them. Collective; the same on all. Throws what
+  /// ``allGather(_:segments:)`` throws.
   package func processorCount() throws -> Int {
     let size = MemoryLayout<cpu_set_t>.size
     let words = size / MemoryLayout<UInt64>.stride
