@@ -41,6 +41,7 @@ let package = Package(
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3", "-fno-math-errno"])]),
 
     room("Failures", []),
+    room("Files", ["Failures", crypto]),
     room("Arena", ["Failures"]),
     room("Kernels", ["Arena", "Failures", "CKernels", "COneDNN"]),
     room("Recurrent", ["Kernels", "Arena", "Failures"]),
@@ -49,7 +50,7 @@ let package = Package(
     room("MPI", ["CMPI", "Failures"]),
     room("Workers", ["MPI", "Arena", "Failures", "CLinux"]),
     room("Corpus", ["HDF5", "Failures", crypto]),
-    room("Checkpoints", ["HDF5", "Arena", "Failures", crypto]),
+    room("Checkpoints", ["HDF5", "Files", "Failures"]),
     room("Configuration", ["Failures", yams]),
     room(
       "Training",
@@ -61,7 +62,7 @@ let package = Package(
       name: "lockstep",
       dependencies: [
         "Training", "Recurrent", "Optimizers", "Workers", "Corpus", "Checkpoints", "Configuration", "Kernels", "Arena",
-        "Failures", arguments, logging,
+        "Files", "Failures", arguments, logging,
       ],
       swiftSettings: swiftSettings),
     .executableTarget(

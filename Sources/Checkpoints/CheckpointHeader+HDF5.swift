@@ -1,10 +1,11 @@
+import Files
 import HDF5
 
 extension CheckpointHeader {
   /// Writes everything, including the groups /training and /optimizer.
   func write(to file: H5File) throws {
-    try file.setAttribute("format", CheckpointSeal.formatName)
-    try file.setAttribute("format_version", CheckpointSeal.currentVersion)
+    try file.setAttribute("format", SealedFormat.checkpoint.name)
+    try file.setAttribute("format_version", SealedFormat.checkpoint.currentVersion)
     try file.setAttribute("creator", creator)
     try file.setAttribute("created", created)
     try file.createDataset("config", configuration)

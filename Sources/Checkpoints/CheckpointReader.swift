@@ -1,4 +1,5 @@
 import Failures
+import Files
 import HDF5
 
 /// Reads one checkpoint. HDF5 sees the file only after its seal, and unless told otherwise its digest, were found right.
@@ -6,7 +7,7 @@ import HDF5
 /// May be used from several threads. Everything thrown is a `ReportableError` (bad data) that names file and dataset.
 package final class CheckpointReader: Sendable {
   package let path: String
-  package let seal: CheckpointSeal
+  package let seal: Seal
   package let header: CheckpointHeader
   /// The parameters, in the order in which they were written.
   package let parameters: [TensorInfo]
@@ -19,7 +20,7 @@ package final class CheckpointReader: Sendable {
   /// - Parameter verifyDigest: whether to read the whole file once and compare its digest.
   package init(path: String, verifyDigest: Bool = true) throws {
     self.path = path
-    seal = try CheckpointSeal(of: path)
+    seal = try Seal(of: path, as: .checkpoint)
     if verifyDigest { try seal.verifyDigest(of: path) }
     file = try H5File.open(path)
     header = try CheckpointHeader(from: file)
@@ -30,7 +31,7 @@ package final class CheckpointReader: Sendable {
   }
 
   /// Bytes of the file.
-  package var fileSize: Int { CheckpointSeal.size + seal.byteCount }
+  package var fileSize: Int { Seal.size + seal.byteCount }
 
   /// Reads a parameter, row-major.
   /// - Throws: also if its shape is not `shape`.

@@ -1,4 +1,5 @@
 import Failures
+import Files
 import Foundation
 import HDF5
 
@@ -29,7 +30,7 @@ package struct CheckpointStore: Sendable {
     try sweep()
     // A best checkpoint that can't be read is not worth keeping: the next validation takes its place.
     bestValidation = try? Self.best(in: directory).flatMap { path in
-      _ = try CheckpointSeal(of: path)
+      _ = try Seal(of: path, as: .checkpoint)
       return try CheckpointHeader.bestValidation(in: H5File.open(path))
     }
   }

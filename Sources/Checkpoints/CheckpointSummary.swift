@@ -1,11 +1,12 @@
 import Failures
+import Files
 
 /// What there is to say about a checkpoint file, also about a damaged one.
 package struct CheckpointSummary: Sendable {
   package let path: String
   /// Bytes.
   package let fileSize: Int
-  package let seal: CheckpointSeal
+  package let seal: Seal
   /// Why the digest is wrong; nil if it is right.
   package let digestFailure: Failure?
   /// What the file holds; nil if the digest is wrong, since a damaged file is not read any further.
@@ -26,9 +27,9 @@ package struct CheckpointSummary: Sendable {
   /// - Throws: `ReportableError` (bad data) if the file is missing, foreign, truncated or of a newer version.
   package init(path: String) throws {
     self.path = path
-    let seal = try CheckpointSeal(of: path)
+    let seal = try Seal(of: path, as: .checkpoint)
     self.seal = seal
-    fileSize = CheckpointSeal.size + seal.byteCount
+    fileSize = Seal.size + seal.byteCount
     do {
       try seal.verifyDigest(of: path)
     } catch let failure as Failure {

@@ -1,4 +1,5 @@
 import Failures
+import Files
 import Foundation
 import HDF5
 
@@ -92,7 +93,7 @@ package struct CheckpointWriter: ~Copyable {
   package consuming func close() throws {
     do {
       try groups.file.close()
-      try Self.seal(temporaryPath)
+      try Seal.write(to: temporaryPath, as: .checkpoint)
       try PosixFile.move(temporaryPath, over: path)
       isInPlace = true
       try PosixFile.synchronizeDirectory(PathName(path).directory)
@@ -111,7 +112,7 @@ extension CheckpointWriter {
     let streams: H5Group
 
     init(_ path: String, _ header: CheckpointHeader) throws {
-      file = try H5File.create(path, existing: .replace, userBlockSize: CheckpointSeal.size)
+      file = try H5File.create(path, existing: .replace, userBlockSize: Seal.size)
       try header.write(to: file)
       parameters = try file.createGroup("parameters")
       optimizer = try file.openGroup("optimizer")
@@ -133,12 +134,6 @@ extension CheckpointWriter {
   private static func remove(_ path: String) {
     _ = truncate(path, 0)
     _ = unlink(path)
-  }
-
-  private static func seal(_ path: String) throws {
-    let file = try PosixFile(path, O_RDWR)
-    try file.write(CheckpointSeal(sealing: file).block, at: 0)
-    try file.synchronize()
   }
 
   private static func write(

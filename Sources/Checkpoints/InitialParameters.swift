@@ -1,4 +1,5 @@
 import Failures
+import Files
 import HDF5
 
 /// Weights to start from: a Lockstep checkpoint, or an HDF5 file with one dataset a tensor under PyTorch's names, at
@@ -13,8 +14,8 @@ package final class InitialParameters: Sendable {
   /// - Throws: `ReportableError` (bad data) if the file is missing, damaged, not HDF5, or holds no tensor.
   package init(path: String) throws {
     self.path = path
-    if try CheckpointSeal.isPresent(in: path) {
-      try CheckpointSeal(of: path).verifyDigest(of: path)
+    if try Seal.isPresent(in: path, as: .checkpoint) {
+      try Seal(of: path, as: .checkpoint).verifyDigest(of: path)
     }
     file = try Self.open(path)
     group = try file.contains("parameters") ? file.openGroup("parameters") : file
@@ -42,8 +43,8 @@ package final class InitialParameters: Sendable {
       return try H5File.open(path)
     } catch let error as H5Error {
       // The library's "file signature not found" helps nobody who has mixed up two paths.
-      let beginning = try PosixFile(path).read(H5File.signature.count, at: 0)
-      guard beginning != H5File.signature else { throw error }
+      let beginning = try PosixFile(path).read(Seal.hdf5Signature.count, at: 0)
+      guard beginning != Seal.hdf5Signature else { throw error }
       throw Failure(
         .badData, "is not an HDF5 file", at: path,
         remedy: "give a checkpoint, or a file with one dataset a parameter, such as h5py writes")

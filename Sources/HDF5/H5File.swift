@@ -10,9 +10,6 @@ package final class H5File: H5Group, @unchecked Sendable {
     case replace
   }
 
-  /// What a file without a user block begins with.
-  package static let signature: [UInt8] = [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
-
   private init(_ identifier: consuming H5Identifier, place: H5Place) {
     super.init(consume identifier, closing: "H5Fclose", place: place, owner: nil)
   }

@@ -1,6 +1,7 @@
 import Checkpoints
 import Configuration
 import Failures
+import Files
 import Foundation
 import Training
 
@@ -8,7 +9,7 @@ import Training
 struct CheckpointReport: InspectionReport {
   private let path: String
   private let fileSize: Int?
-  private let seal: CheckpointSeal?
+  private let seal: Seal?
   private let content: CheckpointSummary.Content?
   private let settings: RunConfiguration?
   let damage: Failure?
@@ -20,7 +21,7 @@ struct CheckpointReport: InspectionReport {
     let summary: CheckpointSummary
     do {
       summary = try CheckpointSummary(path: path)
-    } catch let failure as Failure where (try? CheckpointSeal.isPresent(in: path)) == true {
+    } catch let failure as Failure where (try? Seal.isPresent(in: path, as: .checkpoint)) == true {
       (fileSize, seal, content, settings) = (nil, nil, nil, nil)
       damage = failure
       return
@@ -50,7 +51,7 @@ extension CheckpointReport {
   }
 
   private func overview(
-    _ content: CheckpointSummary.Content, _ settings: RunConfiguration, _ seal: CheckpointSeal, fileSize: Int
+    _ content: CheckpointSummary.Content, _ settings: RunConfiguration, _ seal: Seal, fileSize: Int
   ) -> [String] {
     let header = content.header
     let model = settings.model

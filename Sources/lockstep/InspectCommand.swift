@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoints
 import Corpus
 import Failures
+import Files
 import Foundation
 
 struct InspectCommand: ParsableCommand {
@@ -43,11 +44,11 @@ struct InspectCommand: ParsableCommand {
   }
 
   private static func report(onFile path: String) throws -> any InspectionReport {
-    if try CheckpointSeal.isPresent(in: path) { return try CheckpointReport(path: path) }
+    if try Seal.isPresent(in: path, as: .checkpoint) { return try CheckpointReport(path: path) }
     let beginning = try firstBytes(of: path)
-    guard beginning == [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A] else {
+    guard beginning == Seal.hdf5Signature else {
       // Nothing, or a first block that nothing was written to yet: the seal knows what to say of those.
-      if beginning.allSatisfy({ $0 == 0 }) { _ = try CheckpointSeal(of: path) }
+      if beginning.allSatisfy({ $0 == 0 }) { _ = try Seal(of: path, as: .checkpoint) }
       throw Failure(.badData, "is neither a Lockstep file nor an HDF5 file of tensors", at: path)
     }
     switch try CorpusFile(path: path) {

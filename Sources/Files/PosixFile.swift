@@ -2,14 +2,14 @@ import Failures
 import Foundation
 
 /// An open file descriptor, for what HDF5 does not do: bytes in front of it, digests and durability.
-struct PosixFile: ~Copyable {
+package struct PosixFile: ~Copyable {
   private let descriptor: Int32
-  let path: String
+  package let path: String
   /// How a failure of this file ends the process: can't write, or bad data.
   private let exitStatus: ExitStatus
 
   /// - Parameter flags: those of open(2); O_RDONLY is reading, all others are writing.
-  init(_ path: String, _ flags: Int32 = O_RDONLY) throws {
+  package init(_ path: String, _ flags: Int32 = O_RDONLY) throws {
     self.path = path
     exitStatus = flags & O_ACCMODE == O_RDONLY && flags & O_DIRECTORY == 0 ? .badData : .cannotWrite
     descriptor = Foundation.open(path, flags | O_CLOEXEC)
@@ -19,7 +19,7 @@ struct PosixFile: ~Copyable {
   deinit { _ = Foundation.close(descriptor) }
 
   /// Bytes in the file; throws if it is no regular file.
-  func size() throws -> Int {
+  package func size() throws -> Int {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw Failure.posix(exitStatus, "can't be examined", at: path) }
     guard status.st_mode & S_IFMT == S_IFREG else {
@@ -29,7 +29,7 @@ struct PosixFile: ~Copyable {
   }
 
   /// Up to `count` bytes from `offset`; fewer only at the end of the file.
-  func read(_ count: Int, at offset: Int) throws -> [UInt8] {
+  package func read(_ count: Int, at offset: Int) throws -> [UInt8] {
     try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
       while filled < count {
         let got = pread(descriptor, buffer.baseAddress! + filled, count - filled, off_t(offset + filled))
@@ -41,7 +41,7 @@ struct PosixFile: ~Copyable {
     }
   }
 
-  func write(_ bytes: [UInt8], at offset: Int) throws {
+  package func write(_ bytes: [UInt8], at offset: Int) throws {
     try bytes.withUnsafeBytes { buffer in
       var written = 0
       while written < buffer.count {
@@ -55,19 +55,19 @@ struct PosixFile: ~Copyable {
   }
 
   /// Waits until the file, or the entries of the directory, are on the disk.
-  func synchronize() throws {
+  package func synchronize() throws {
     guard fsync(descriptor) == 0 else { throw Failure.posix(exitStatus, "can't be brought to the disk", at: path) }
   }
 }
 
 extension PosixFile {
   /// Waits until the entries of a directory are on the disk.
-  static func synchronizeDirectory(_ path: String) throws {
+  package static func synchronizeDirectory(_ path: String) throws {
     try PosixFile(path, O_RDONLY | O_DIRECTORY).synchronize()
   }
 
   /// Puts the file at `source` in the place of `destination`: readers see the old one or the new one, whole.
-  static func move(_ source: String, over destination: String) throws {
+  package static func move(_ source: String, over destination: String) throws {
     guard rename(source, destination) == 0 else {
       throw Failure.posix(.cannotWrite, "can't be put in place", at: destination)
     }
@@ -76,7 +76,7 @@ extension PosixFile {
 
 extension Failure {
   /// A failure whose cause is what the system call just said in `errno`.
-  static func posix(_ exitStatus: ExitStatus, _ what: String, at path: String) -> Failure {
+  package static func posix(_ exitStatus: ExitStatus, _ what: String, at path: String) -> Failure {
     Failure(exitStatus, what, at: path, cause: String(cString: strerror(errno)))
   }
 }

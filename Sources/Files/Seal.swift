@@ -1,0 +1,196 @@
+import Crypto
+import Failures
+import Foundation
+
+/// What a sealed file is: the first line of its seal, the versions that this program reads, and how it is named in errors.
+package struct SealedFormat: Equatable, Sendable {
+  /// The first line of the block, such as `lockstep checkpoint`.
+  package let name: String
+  /// The version that this program writes, and the highest that it reads.
+  package let currentVersion: Int
+  /// The kind of file, such as `checkpoint`.
+  package let noun: String
+  /// What to do about a damaged one.
+  package let remedy: String
+  /// What to do with a plain HDF5 file that was given instead; nil where there is nothing to say.
+  package let remedyForPlainHDF5: String?
+
+  package init(
+    name: String, currentVersion: Int, noun: String, remedy: String, remedyForPlainHDF5: String? = nil
+  ) {
+    self.name = name
+    self.currentVersion = currentVersion
+    self.noun = noun
+    self.remedy = remedy
+    self.remedyForPlainHDF5 = remedyForPlainHDF5
+  }
+}
+
+/// The first 512 bytes of a sealed file, HDF5's user block: what the file is, and the SHA-256 of all that follows.
+///
+/// It is text, so that `head -n 5` shows it and `tail -c +513 FILE | sha256sum` repeats the check; the rest of the block is
+/// zero. The last line guards the lines before it, so that a flipped bit in them is not mistaken for another version:
+///
+///     lockstep checkpoint
+///     format_version 1
+///     bytes 1234567
+///     sha256 …64 hexadecimal digits…
+///     header_sha256 …64 hexadecimal digits…
+package struct Seal: Equatable, Sendable {
+  /// Bytes of the block.
+  package static let size = 512
+  /// The bytes that every HDF5 file begins with, after a user block if it has one.
+  package static let hdf5Signature: [UInt8] = [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
+
+  package let format: SealedFormat
+  package let formatVersion: Int
+  /// Bytes that follow the block.
+  package let byteCount: Int
+  /// The digest of those bytes, in lowercase hexadecimal digits.
+  package let sha256: String
+}
+
+extension Seal {
+  /// Seals a finished file whose first block is still empty, and waits until all of it is on the disk.
+  ///
+  /// - Throws: `Failure` (can't write).
+  @discardableResult
+  package static func write(to path: String, as format: SealedFormat) throws -> Seal {
+    let file = try PosixFile(path, O_RDWR)
+    let seal = Seal(
+      format: format, formatVersion: format.currentVersion, byteCount: try file.size() - size,
+      sha256: try digest(of: file))
+    try file.write(seal.block, at: 0)
+    try file.synchronize()
+    return seal
+  }
+
+  /// Reads and checks the block of a file, and that the file has the length that it states; not yet the digest.
+  /// - Throws: `Failure` (bad data): missing, empty, foreign, truncated, damaged, or of a newer version.
+  package init(of path: String, as format: SealedFormat) throws {
+    let file = try PosixFile(path)
+    let size = try file.size()
+    let block = try file.read(Self.size, at: 0)
+    guard !block.isEmpty else {
+      throw Failure(.badData, "is empty, not a \(format.noun)", at: path, remedy: format.remedy)
+    }
+    guard block.starts(with: format.magic) else { throw try Self.foreign(file, block: block, format) }
+    guard block.count == Self.size else {
+      throw Failure(.badData, "truncated: only \(size) bytes are left", at: path, remedy: format.remedy)
+    }
+    let lines = try Self.lines(of: block, format, path: path)
+    guard let version = lines["format_version"].flatMap({ Int($0) }), version >= 1 else {
+      throw Self.damagedBlock(format, path)
+    }
+    guard version <= format.currentVersion else {
+      throw Failure(
+        .badData, "has format version \(version); this program reads up to \(format.currentVersion)", at: path,
+        remedy: "use the newer Lockstep that wrote it")
+    }
+    guard let byteCount = lines["bytes"].flatMap({ Int($0) }), byteCount >= 0, let sha256 = lines["sha256"] else {
+      throw Self.damagedBlock(format, path)
+    }
+    self.init(format: format, formatVersion: version, byteCount: byteCount, sha256: sha256)
+    guard self.block == block else { throw Self.damagedBlock(format, path) }
+    guard size - Self.size >= byteCount else {
+      throw Failure(
+        .badData, "truncated: \(size) of \(byteCount + Self.size) bytes are left", at: path, remedy: format.remedy)
+    }
+    guard size - Self.size == byteCount else {
+      throw Failure(
+        .badData, "has \(size - Self.size - byteCount) bytes more than were written", at: path, remedy: format.remedy)
+    }
+  }
+
+  /// Reads the file and compares its digest with the stated one.
+  /// - Throws: `Failure` (bad data) if they differ.
+  package func verifyDigest(of path: String) throws {
+    guard try Self.digest(of: PosixFile(path)) == sha256 else {
+      throw Failure(
+        .badData, "damaged: its content does not match its SHA-256", at: path, remedy: format.remedy)
+    }
+  }
+
+  /// Whether the file begins as one of `format` does; says nothing about its health.
+  package static func isPresent(in path: String, as format: SealedFormat) throws -> Bool {
+    try PosixFile(path).read(format.magic.count, at: 0) == format.magic
+  }
+}
+
+extension SealedFormat {
+  fileprivate var magic: [UInt8] { Array("\(name)\n".utf8) }
+}
+
+extension Seal {
+  /// The 512 bytes.
+  private var block: [UInt8] {
+    let guarded = """
+      \(format.name)
+      format_version \(formatVersion)
+      bytes \(byteCount)
+      sha256 \(sha256)
+
+      """
+    let text = guarded + "header_sha256 \(SHA256.hash(data: Data(guarded.utf8)).hexadecimal)\n"
+    return Array(text.utf8) + Array(repeating: 0, count: max(0, Self.size - text.utf8.count))
+  }
+
+  private static func damagedBlock(_ format: SealedFormat, _ path: String) -> Failure {
+    Failure(
+      .badData, "damaged: its first \(size) bytes don't match their own checksum", at: path, remedy: format.remedy)
+  }
+
+  /// The keys and values after the first line, if the last line vouches for them.
+  private static func lines(
+    of block: [UInt8], _ format: SealedFormat, path: String
+  ) throws -> [Substring: String] {
+    guard let text = String(validating: block.prefix { $0 != 0 }, as: UTF8.self),
+      let last = text.range(of: "header_sha256 ")
+    else { throw damagedBlock(format, path) }
+    let guarded = text[..<last.lowerBound]
+    guard text[last.upperBound...] == SHA256.hash(data: Data(guarded.utf8)).hexadecimal + "\n" else {
+      throw damagedBlock(format, path)
+    }
+    var lines: [Substring: String] = [:]
+    for line in guarded.split(separator: "\n").dropFirst() {
+      let parts = line.split(separator: " ", maxSplits: 1)
+      if parts.count == 2 { lines[parts[0]] = String(parts[1]) }
+    }
+    return lines
+  }
+
+  /// Why a file that does not begin as one of `format` is refused.
+  private static func foreign(
+    _ file: borrowing PosixFile, block: [UInt8], _ format: SealedFormat
+  ) throws -> Failure {
+    if block.starts(with: hdf5Signature) {
+      return Failure(
+        .badData, "is an HDF5 file, but not a Lockstep \(format.noun)", at: file.path,
+        remedy: format.remedyForPlainHDF5)
+    }
+    if try block.allSatisfy({ $0 == 0 }) && file.read(hdf5Signature.count, at: size) == hdf5Signature {
+      return Failure(
+        .badData, "is a \(format.noun) that was never finished", at: file.path, remedy: format.remedy)
+    }
+    return Failure(.badData, "is not a Lockstep \(format.noun)", at: file.path)
+  }
+
+  /// The SHA-256 of all that follows the block, a mebibyte at a time.
+  private static func digest(of file: borrowing PosixFile) throws -> String {
+    var hash = SHA256()
+    var offset = size
+    while true {
+      let bytes = try file.read(1 << 20, at: offset)
+      if bytes.isEmpty { return hash.finalize().hexadecimal }
+      hash.update(data: bytes)
+      offset += bytes.count
+    }
+  }
+}
+
+extension Digest {
+  /// Lowercase hexadecimal digits.
+  package var hexadecimal: String {
+    map { byte in String(byte >> 4, radix: 16) + String(byte & 15, radix: 16) }.joined()
+  }
+}
