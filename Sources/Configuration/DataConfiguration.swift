@@ -6,6 +6,13 @@ package struct DataConfiguration: Sendable, Equatable {
   package var streams = 20
   /// T, time steps in a window of truncated backpropagation through time.
   package var window = 35
+  /// Whether an epoch includes a last window of less than half the steps.
+  package var lastWindow = LastWindow.drop
+
+  /// What becomes of a short last window of an epoch.
+  package enum LastWindow: String, CaseIterable, Sendable {
+    case drop, keep
+  }
 
   static let keys: [ConfigurationKey] = [
     .path("data.corpus", \.data.corpus, "The directory that `lockstep prepare` wrote").required().freeOnResume(),
@@ -13,5 +20,9 @@ package struct DataConfiguration: Sendable, Equatable {
       "data.streams", \.data.streams, 1...1_000_000, "Contiguous token streams in the batch, over all workers"),
     .integer(
       "data.window", \.data.window, 1...100_000, "Time steps in a window of truncated backpropagation through time"),
+    .word(
+      "data.last_window", \.data.lastWindow,
+      "`drop`: an epoch leaves out a last window of less than half the steps; `keep`: it never does, as in PyTorch's "
+        + "word_language_model"),
   ]
 }

@@ -18,20 +18,22 @@ package final class TokenStreams {
   ///   - streams: B, of the global batch.
   ///   - local: which of them are read here.
   ///   - window: T, in steps.
+  ///   - remainder: what becomes of tokens that don't fill the streams and windows evenly.
   ///   - blockTokens: how many tokens of a stream are read at a time; nil for what 32 MiB hold, at least 32768 and at
   ///     most a chunk. A chunk of up to 2²⁰ tokens is decoded once for each block in it, so long blocks are cheap ones.
   /// - Throws: ``Failure`` where the split has too few tokens for the streams.
   package init(
-    source: any TokenSource, streams: Int, local: Range<Int>, window: Int, blockTokens: Int? = nil
+    source: any TokenSource, streams: Int, local: Range<Int>, window: Int, remainder: StreamLayout.Remainder,
+    blockTokens: Int? = nil
   ) throws {
-    let layout = try StreamLayout(tokens: source.count, streams: streams, window: window)
+    let layout = try StreamLayout(tokens: source.count, streams: streams, window: window, remainder: remainder)
     precondition(local.lowerBound >= 0 && local.upperBound <= streams, "\(local) is not within \(streams) streams")
     let blockTokens = blockTokens ?? min(max(1 << 15, (1 << 22) / max(local.count, 1)), 1 << 20)
     precondition(blockTokens > 0, "a block holds tokens")
     self.layout = layout
     self.local = local
     windowsPerBlock = min(max(1, blockTokens / window), layout.windowCount)
-    let span = windowsPerBlock * min(window, layout.longest)
+    let span = windowsPerBlock * min(window, layout.stepCount)
     let stride = span + 1
     self.stride = stride
     prefetcher = BlockPrefetcher(
@@ -50,11 +52,13 @@ package final class TokenStreams {
 
   /// The streams of a split of a corpus.
   package convenience init(
-    reader: CorpusReader, split: Split, streams: Int, local: Range<Int>, window: Int, blockTokens: Int? = nil
+    reader: CorpusReader, split: Split, streams: Int, local: Range<Int>, window: Int,
+    remainder: StreamLayout.Remainder, blockTokens: Int? = nil
   ) throws {
     do {
       try self.init(
-        source: reader.source(split), streams: streams, local: local, window: window, blockTokens: blockTokens)
+        source: reader.source(split), streams: streams, local: local, window: window, remainder: remainder,
+        blockTokens: blockTokens)
     } catch var failure as Failure {
       failure.place = failure.place ?? "\(reader.directory), \(split) split"
       throw failure
@@ -66,7 +70,7 @@ package final class TokenStreams {
   /// Windows of a pass over the split, the same on every worker.
   package var windowCount: Int { layout.windowCount }
 
-  /// T of a window: the most steps that any stream of the global batch has left, below `window` only at the end.
+  /// T of a window, below `window` only at the end.
   package func steps(inWindow index: Int) -> Int { layout.steps(inWindow: index) }
 
   /// Targets of a window, over all streams of the global batch.

@@ -99,7 +99,8 @@ package struct Benchmark: Sendable {
       let tokens = RandomTokens(
         count: size.streams * size.window * max(1, min(steps + warmup, 16)) + 1,
         vocabularySize: size.shape.vocabularySize)
-      return try TokenStreams(source: tokens, streams: size.streams, local: batch.streams, window: size.window)
+      return try TokenStreams(
+        source: tokens, streams: size.streams, local: batch.streams, window: size.window, remainder: .kept)
     }
     let team = try ProductTeam(group, weights, batch: batch, sharesWeights: isShared)
     let model = try group.agreeing {

@@ -41,9 +41,9 @@ package final class Evaluator {
   ) throws {
     self.group = group
     // Says so where there are too few tokens, before anything is made for that many streams.
-    _ = try StreamLayout(tokens: source.count, streams: count, window: length)
+    _ = try StreamLayout(tokens: source.count, streams: count, window: length, remainder: .kept)
     let batch = LocalBatch(window: length, streams: count, shards: shards, rank: group.rank, workers: group.count)
-    streams = try TokenStreams(source: source, streams: count, local: batch.streams, window: length)
+    streams = try TokenStreams(source: source, streams: count, local: batch.streams, window: length, remainder: .kept)
     model = try LanguageModel(weights, batch: batch, training: false)
     window = Window(steps: length, streams: batch.streams.count)
     losses = .allocate(capacity: shards)

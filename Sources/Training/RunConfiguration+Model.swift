@@ -1,6 +1,7 @@
 import Arena
 import Checkpoints
 import Configuration
+import Corpus
 import Kernels
 import Optimizers
 import Recurrent
@@ -37,6 +38,14 @@ extension RunConfiguration {
     let file = try InitialParameters(path: path)
     for parameter in parameters.layout.parameters {
       try file.read(parameter.name, shape: parameter.shape, into: parameters.values[parameter.range])
+    }
+  }
+
+  /// What an epoch does with the tokens that don't fill streams and windows evenly.
+  package var epochRemainder: StreamLayout.Remainder {
+    switch data.lastWindow {
+    case .drop: .droppedWithShortWindow
+    case .keep: .dropped
     }
   }
 

@@ -75,26 +75,44 @@ extension Trainer {
       trainingState: trainingState)
   }
 
-  /// Goes on from a checkpoint: position, schedule, this worker's optimiser slots and states.
-  func restore(from checkpoint: CheckpointReader) throws {
+  /// Where a run continues from a checkpoint.
+  ///
+  /// Version 1 trained on the last tokens of an epoch, which are left out now: a position among them is the start of the
+  /// next epoch.
+  /// - Throws: ``Failure`` (bad data) for another corpus, or a position that it does not have.
+  static func position(
+    of checkpoint: CheckpointReader, in layout: StreamLayout, _ corpus: CorpusReader
+  ) throws -> TrainingPosition {
     let header = checkpoint.header
-    guard header.step >= 0, header.epoch >= 0, (0..<streams.windowCount).contains(header.window) else {
+    var (epoch, window) = (header.epoch, header.window)
+    if checkpoint.seal.formatVersion < 2 {
+      let earlier = try StreamLayout(
+        tokens: layout.tokens, streams: layout.streams, window: layout.window, remainder: .kept)
+      if (layout.windowCount..<earlier.windowCount).contains(window) { (epoch, window) = (epoch + 1, 0) }
+    }
+    guard header.step >= 0, epoch >= 0, (0..<layout.windowCount).contains(window) else {
       throw Failure(
         .badData, "it stands at window \(header.window) of epoch \(header.epoch + 1), which this corpus does not have",
         at: checkpoint.path, remedy: "give the corpus that the run was started with as data.corpus")
     }
     // With another length every stream but the first would go on somewhere else in the text.
-    if let tokens = header.trainingState.count("corpus_tokens"), tokens != streams.layout.tokens {
+    if let tokens = header.trainingState.count("corpus_tokens"), tokens != layout.tokens {
       throw Failure(
         .badData,
-        "the run was trained on \(tokens) tokens, and the corpus \(corpus.directory) has \(streams.layout.tokens)",
+        "the run was trained on \(tokens) tokens, and the corpus \(corpus.directory) has \(layout.tokens)",
         at: checkpoint.path,
         remedy: "give the corpus that the run was started with as data.corpus, or start a new run with this checkpoint "
           + "as model.initial_parameters")
     }
-    position = TrainingPosition(
-      step: header.step, epoch: header.epoch, window: header.window,
-      tokens: header.trainingState.count("tokens") ?? 0)
+    return TrainingPosition(
+      step: header.step, epoch: epoch, window: window, tokens: header.trainingState.count("tokens") ?? 0)
+  }
+
+  /// Restores schedule, this worker's optimiser slots and states.
+  func restore(from checkpoint: CheckpointReader) throws {
+    let header = checkpoint.header
+    // The epoch ended without its validation.
+    validationIsDue = position.epoch > header.epoch
     schedule.restore(header.scheduleState)
     bestValidation = header.bestValidation
     let optimizer = exchange.optimizer

@@ -92,6 +92,12 @@ extension Trainer {
     return exchange.sharesWeights ? "MPI ranks, shared memory" : "MPI ranks"
   }
 
+  /// How many tokens an epoch does not train on.
+  private var leftOut: String {
+    let tokens = streams.layout.tokensLeftOut
+    return tokens == 0 ? "" : ", which leaves out \(grouped(tokens)) token\(tokens == 1 ? "" : "s")"
+  }
+
   private func describeRun(_ journal: RunJournal, _ checkpoint: CheckpointReader?) {
     let shape = model.weights.shape
     let parameters = model.weights.parameters.layout.parameters.reduce(0) { $0 + $1.count }
@@ -102,7 +108,12 @@ extension Trainer {
     let batch = model.batch
     journal.say(
       "data: \(corpus.directory), \(grouped(corpus.tokenCount(.train))) training tokens in \(batch.globalStreams) streams, "
-        + "\(grouped(streams.windowCount)) windows of \(batch.window) steps an epoch")
+        + "\(grouped(streams.windowCount)) windows of \(batch.window) steps per epoch\(leftOut)")
+    if let checkpoint, checkpoint.seal.formatVersion < 2 {
+      journal.say(
+        "the checkpoint is of an earlier version, which trained on all tokens of an epoch: from here on the order and "
+          + "number of steps differ from it (\(grouped(streams.windowCount)) steps per epoch\(leftOut))")
+    }
     let kind = group.count == 1 ? "1 worker" : "\(group.count) workers (\(kindOfWorkers))"
     journal.say(
       "\(kind), \(batch.tree.count) gradient shards, \(model.weights.precision), "

@@ -47,6 +47,8 @@ package final class Trainer {
   /// Who makes products together: then passes are collective.
   private let team: ProductTeam?
   private var lastValidation: Evaluator.Result?
+  /// Whether the checkpoint that the run resumed from lacks the validation of its step.
+  var validationIsDue = false
 
   /// Collective: every worker makes its trainer with the same arguments.
   ///
@@ -85,7 +87,8 @@ package final class Trainer {
     (streams, window) = try group.agreeing {
       (
         try TokenStreams(
-          reader: corpus, split: .train, streams: batch.globalStreams, local: batch.streams, window: batch.window),
+          reader: corpus, split: .train, streams: batch.globalStreams, local: batch.streams, window: batch.window,
+          remainder: configuration.epochRemainder),
         Window(steps: batch.window, streams: batch.streams.count)
       )
     }
@@ -101,7 +104,10 @@ package final class Trainer {
       group, model: model, optimizer: configuration.optimizerKind, weightDecay: configuration.optimizer.weightDecay,
       method: training.exchange, sharesWeights: isShared)
     evaluator = try group.agreeing { try Self.makeEvaluator(group, configuration, corpus, weights) }
-    totalSteps = training.length.totalSteps(windows: streams.windowCount)
+    if let checkpoint {
+      position = try group.agreeing { [streams] in try Self.position(of: checkpoint, in: streams.layout, corpus) }
+    }
+    totalSteps = training.length.totalSteps(windows: streams.windowCount, from: position)
     schedule = configuration.learningRateSchedule(totalSteps: totalSteps)
     try group.agreeing {
       if let checkpoint { try restore(from: checkpoint) }
@@ -125,6 +131,10 @@ package final class Trainer {
   private func train() throws -> Summary {
     let clock = ContinuousClock()
     var wasStopped = false
+    if validationIsDue {
+      let isBest = try validate()
+      if isBest { try writeCheckpoint() }
+    }
     while position.step < totalSteps, !wasStopped {
       let start = clock.now
       if position.window == 0 { model.resetStates() }

@@ -34,10 +34,12 @@ package struct TrainingPosition: Sendable, Equatable {
 }
 
 extension TrainingConfiguration.Length {
-  /// Steps of the whole run, at `windows` an epoch.
-  package func totalSteps(windows: Int) -> Int {
+  /// Steps of the whole run at `windows` an epoch, for a run that has come to `position`.
+  ///
+  /// Epochs are counted from the position: epochs that an earlier version trained may have had other numbers of windows.
+  package func totalSteps(windows: Int, from position: TrainingPosition = .init()) -> Int {
     switch self {
-    case .epochs(let epochs): epochs * windows
+    case .epochs(let epochs): position.step + (epochs - position.epoch) * windows - position.window
     case .steps(let steps): steps
     }
   }

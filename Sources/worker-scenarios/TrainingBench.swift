@@ -45,7 +45,7 @@ struct TrainingBench: Sendable {
     try bytes.write(to: shard)
   }
 
-  /// 1006 tokens for training: six streams in windows of 10 end raggedly, and not all at once.
+  /// 1006 tokens for training: six streams in windows of 10 end unevenly.
   func prepareCorpus() throws {
     var texts: [String] = []
     for (seed, count) in [1006, 307, 203].enumerated() {

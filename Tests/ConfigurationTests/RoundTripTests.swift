@@ -31,6 +31,7 @@ import Testing
           corpus: "a b"
           streams: 20
           window: 35
+          last_window: drop
         optimizer:
           name: sgd
           learning_rate: 0.001

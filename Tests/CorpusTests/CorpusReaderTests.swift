@@ -112,7 +112,8 @@ import Testing
     #expect(try ShardSummary(file: shard).digestOK == false)
 
     // Read ahead on another thread, the error comes out where the window is asked for, each time.
-    let streams = try TokenStreams(reader: damaged, split: .train, streams: 4, local: 0..<4, window: 10)
+    let streams = try TokenStreams(
+      reader: damaged, split: .train, streams: 4, local: 0..<4, window: 10, remainder: .kept)
     for _ in 0..<2 {
       expectFailure(.badData, "checksum mismatch") { try Window(streams, 0) }
     }

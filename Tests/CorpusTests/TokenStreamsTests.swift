@@ -31,7 +31,7 @@ struct Window {
     for blockTokens in [1, 20, 64, 32_768] {
       let streams = try TokenStreams(
         source: InMemoryTokens(tokens), streams: size.streams, local: 0..<size.streams, window: window,
-        blockTokens: blockTokens)
+        remainder: .kept, blockTokens: blockTokens)
       var targetCount = [Int](repeating: 0, count: size.tokens + 5)
       var total = 0
       for index in 0..<streams.windowCount {
@@ -62,16 +62,54 @@ struct Window {
     }
   }
 
+  /// Training's windows are slices of streams of ⌊N/B⌋ tokens; nothing after those is an input or a target.
+  @Test(arguments: sizes, [1, 7, 50]) func trainingWindowsEqualNaiveSlices(
+    size: (tokens: Int, streams: Int), window: Int
+  ) throws {
+    let tokens = (0..<Int32(size.tokens)).map { $0 + 5 }
+    let width = size.tokens / size.streams
+    let longest = size.streams > 1 ? width : width - 1
+    for (remainder, isShortWindowDropped) in [(StreamLayout.Remainder.dropped, false), (.droppedWithShortWindow, true)]
+    {
+      let streams = try TokenStreams(
+        source: InMemoryTokens(tokens), streams: size.streams, local: 0..<size.streams, window: window,
+        remainder: remainder, blockTokens: 64)
+      var steps = longest
+      if isShortWindowDropped, longest > window, 2 * (longest % window) < window { steps -= longest % window }
+      #expect(streams.windowCount == (steps + window - 1) / window)
+      var (inputs, targets) = ([[Int32]](), [[Int32]]())
+      for index in 0..<streams.windowCount {
+        let read = try Window(streams, index)
+        for step in 0..<streams.steps(inWindow: index) {
+          let row = step * size.streams..<(step + 1) * size.streams
+          inputs.append(Array(read.inputs[row]))
+          targets.append(Array(read.targets[row]))
+        }
+      }
+      #expect(inputs.count == steps && targets.count == steps)
+      for (step, (inputs, targets)) in zip(inputs, targets).enumerated() {
+        for stream in 0..<size.streams {
+          let position = stream * width + step
+          let hasTarget = position + 1 < size.streams * width
+          #expect(inputs[stream] == (hasTarget ? tokens[position] : 0))
+          #expect(targets[stream] == (hasTarget ? tokens[position + 1] : -1))
+        }
+      }
+    }
+  }
+
   @Test(arguments: [1, 3, 5]) func workersReadTheirColumns(shards: Int) throws {
     let scratch = try Scratch()
     let text = try scratch.file("a.txt", randomText(scalars: 1500, seed: 9))
     let reader = try scratch.prepare([text], tokenizer: .char, shards: shards)
     let whole = try TokenStreams(
-      source: InMemoryTokens(reader.ids(.train)), streams: 8, local: 0..<8, window: 7)
+      source: InMemoryTokens(reader.ids(.train)), streams: 8, local: 0..<8, window: 7,
+      remainder: .droppedWithShortWindow)
     for ranges in [[0..<8], [0..<4, 4..<8], [0..<3, 3..<3, 3..<8], [0..<1, 1..<2, 2..<7, 7..<8]] {
       for local in ranges {
         let part = try TokenStreams(
-          reader: reader, split: .train, streams: 8, local: local, window: 7, blockTokens: 21)
+          reader: reader, split: .train, streams: 8, local: local, window: 7, remainder: .droppedWithShortWindow,
+          blockTokens: 21)
         #expect(part.windowCount == whole.windowCount)
         for index in 0..<whole.windowCount {
           #expect(part.steps(inWindow: index) == whole.steps(inWindow: index))
@@ -91,8 +129,9 @@ struct Window {
 
   @Test(arguments: [1, 8, 40, 1000]) func anyWindowCanBeReadAtAnyTime(blockTokens: Int) throws {
     let source = InMemoryTokens((0..<997).map { Int32($0) })
-    let ordered = try TokenStreams(source: source, streams: 3, local: 0..<3, window: 8)
-    let jumping = try TokenStreams(source: source, streams: 3, local: 0..<3, window: 8, blockTokens: blockTokens)
+    let ordered = try TokenStreams(source: source, streams: 3, local: 0..<3, window: 8, remainder: .kept)
+    let jumping = try TokenStreams(
+      source: source, streams: 3, local: 0..<3, window: 8, remainder: .kept, blockTokens: blockTokens)
     var generator = SeededGenerator(state: 11)
     let count = ordered.windowCount
     // Two passes in order, as epochs follow one another, then leaps, and backwards.
@@ -109,7 +148,7 @@ struct Window {
     func streams(_ tokens: Int, _ streams: Int, window: Int = 5) throws -> TokenStreams {
       try TokenStreams(
         source: InMemoryTokens([Int32](repeating: 0, count: tokens)), streams: streams, local: 0..<max(streams, 0),
-        window: window)
+        window: window, remainder: .dropped)
     }
     expectFailure(.usage, "20 tokens are too few for 33 streams", "fewer streams") { try streams(20, 33) }
     expectFailure(.usage, "33 tokens are too few for 33 streams") { try streams(33, 33) }
@@ -123,7 +162,7 @@ struct Window {
     let text = try scratch.file("a.txt", randomText(scalars: 200, seed: 10))
     let reader = try scratch.prepare([text], tokenizer: .byte)
     expectFailure(.usage, "\(reader.directory), valid split: ", "too few for 500 streams") {
-      try TokenStreams(reader: reader, split: .valid, streams: 500, local: 0..<500, window: 5)
+      try TokenStreams(reader: reader, split: .valid, streams: 500, local: 0..<500, window: 5, remainder: .kept)
     }
   }
 
@@ -131,7 +170,8 @@ struct Window {
     // The thread that reads ahead must neither keep the process busy nor touch freed memory.
     for _ in 0..<50 {
       let streams = try TokenStreams(
-        source: InMemoryTokens((0..<5000).map { Int32($0) }), streams: 5, local: 1..<4, window: 7, blockTokens: 14)
+        source: InMemoryTokens((0..<5000).map { Int32($0) }), streams: 5, local: 1..<4, window: 7, remainder: .dropped,
+        blockTokens: 14)
       _ = try Window(streams, 3)
     }
   }

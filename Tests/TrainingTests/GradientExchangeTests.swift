@@ -67,7 +67,8 @@ import Workers
       let window = position % 24 / 6
       return Int32((window * 35 + Int(random.nextUnit() * 35)) % vocabulary)
     }
-    let streams = try TokenStreams(source: InMemoryTokens(tokens), streams: 9, local: batch.streams, window: 6)
+    let streams = try TokenStreams(
+      source: InMemoryTokens(tokens), streams: 9, local: batch.streams, window: 6, remainder: .kept)
     let model = try LanguageModel(weights, batch: batch, training: true)
     let exchange = try GradientExchange(
       group, model: model, optimizer: optimizer, weightDecay: 0, method: method, sharesWeights: isShared)

@@ -12,7 +12,7 @@ import Workers
 /// A directory with a small character corpus, for the runs of one test; removed with its owner.
 final class Workbench: Sendable {
   let path: String
-  /// Tokens of the train split: with 6 streams in windows of 10 steps the streams end raggedly, and not all at once.
+  /// Tokens of the train split: with 6 streams in windows of 10 steps the streams end unevenly.
   static let trainTokens = 1006
   static let validTokens = 307
   static let testTokens = 203

@@ -35,7 +35,7 @@ import Training
         ))
     }
     let first = runs[0]
-    #expect(first.summary.position == TrainingPosition(step: 34, epoch: 2, window: 0, tokens: 2 * 1005))
+    #expect(first.summary.position == TrainingPosition(step: 34, epoch: 2, window: 0, tokens: 2 * 1001))
     #expect(first.middle.position == [22, 1, 5])
     for (index, run) in runs.enumerated().dropFirst() {
       let label = "\(index + 1) workers"
