@@ -37,6 +37,7 @@ let package = Package(
     .systemLibrary(name: "CHDF5", pkgConfig: hdf5Package, providers: [.apt(["libhdf5-dev"])]),
     .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
     .systemLibrary(name: "CLinux"),
+    .target(name: "CArguments"),
     // Unoptimised C is two orders of magnitude slower, so these kernels are optimised in debug builds too.
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3", "-fno-math-errno"])]),
 
@@ -48,7 +49,7 @@ let package = Package(
     room("Optimizers", ["Kernels", "Arena", "Failures"]),
     room("HDF5", ["CHDF5", "Failures"]),
     room("MPI", ["CMPI", "Failures"]),
-    room("Workers", ["MPI", "Arena", "Failures", "CLinux"]),
+    room("Workers", ["MPI", "Arena", "Files", "Failures", "CLinux"]),
     room("Corpus", ["HDF5", "Failures", crypto]),
     room("Checkpoints", ["HDF5", "Files", "Failures"]),
     room("Configuration", ["Failures", yams]),
@@ -56,13 +57,13 @@ let package = Package(
       "Training",
       [
         "Recurrent", "Optimizers", "Workers", "Corpus", "Checkpoints", "Configuration", "Arena", "Kernels",
-        "Failures", logging, crypto,
+        "Files", "Failures", logging, crypto,
       ]),
     .executableTarget(
       name: "lockstep",
       dependencies: [
         "Training", "Recurrent", "Optimizers", "Workers", "Corpus", "Checkpoints", "Configuration", "Kernels", "Arena",
-        "Files", "Failures", arguments, logging,
+        "Files", "Failures", "CArguments", arguments, logging,
       ],
       swiftSettings: swiftSettings),
     .executableTarget(

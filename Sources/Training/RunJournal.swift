@@ -1,5 +1,6 @@
 import Checkpoints
 import Corpus
+import Files
 import Foundation
 import Logging
 
@@ -8,7 +9,7 @@ import Logging
 final class RunJournal {
   private let metrics: MetricsFile
   private let logger: Logger
-  private let progress = ProgressLine()
+  private let progress: ProgressLine
   private let isTerminal: Bool
   private let unit: LossUnit
   private let logEvery: Int
@@ -23,11 +24,12 @@ final class RunJournal {
 
   init(
     directory: String, from step: Int, totalSteps: Int, logEvery: Int, unit: LossUnit, history: History,
-    state: [String: Double], logger: Logger, isTerminal: Bool = isatty(STDERR_FILENO) == 1
+    state: [String: Double], logger: Logger, isTerminal: Bool = StandardError.isTerminal
   ) throws {
     metrics = try MetricsFile(directory: directory, keepingUpTo: step)
     self.logger = logger
     self.isTerminal = isTerminal
+    progress = ProgressLine(isShown: isTerminal)
     self.unit = unit
     self.logEvery = logEvery
     self.totalSteps = totalSteps

@@ -20,6 +20,8 @@ package final class Trainer {
     package var position: TrainingPosition
     /// The last validation, if there was one.
     package var validation: Evaluator.Result?
+    /// The unit that this corpus's losses are usually given in.
+    package var lossUnit: LossUnit
     /// SHA-256 of the weights.
     package var weightDigest: String
     /// Whether a signal ended the run before its time; a checkpoint was written.
@@ -157,7 +159,9 @@ package final class Trainer {
     }
     try group.agreeing { try journal?.flush() }
     return Summary(
-      position: position, validation: lastValidation, weightDigest: model.weights.parameters.digest,
+      position: position, validation: lastValidation,
+      lossUnit: LossUnit(tokenizer: corpus.vocabulary.tokenizer.rawValue),
+      weightDigest: model.weights.parameters.digest,
       wasStopped: wasStopped && position.step < totalSteps,
       slotFloats: exchange.optimizer.slots.reduce(0) { $0 + $1.count })
   }

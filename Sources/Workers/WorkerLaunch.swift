@@ -1,4 +1,5 @@
 import Failures
+import Files
 import Glibc
 import MPI
 
@@ -53,7 +54,7 @@ package enum WorkerLaunch {
   /// Needs no MPI, so it serves for wrong options as well.
   package static func report(_ error: any Error) -> ExitStatus {
     if isFirstProcess {
-      write(line(for: error))
+      StandardError.print(line(for: error))
     } else {
       // mpirun kills the job at the first non-zero exit, which must not come before rank 0 has written its line.
       usleep(500_000)
@@ -64,7 +65,7 @@ package enum WorkerLaunch {
   /// Prints an error that only this worker has.
   static func reportAlone(_ error: any Error, rank: Int, of count: Int) {
     let failure = WorkerFailure(error, rank: rank, failedEverywhere: count == 1)
-    write(line(for: failure))
+    StandardError.print(line(for: failure))
   }
 
   /// A stop that was asked for, after a good checkpoint, has a status of its own and is no error.
@@ -104,16 +105,5 @@ package enum WorkerLaunch {
     Failure(
       .usage, "asks for \(threads) threads while mpirun has started \(ranks) ranks", at: "--workers",
       remedy: "choose one: 'mpirun -n N' without --workers, or --workers without mpirun")
-  }
-
-  /// One line to standard error in one call, so that lines of several ranks don't mix.
-  private static func write(_ line: String) {
-    var bytes = Array("\(line)\n".utf8)
-    while !bytes.isEmpty {
-      let written = Glibc.write(STDERR_FILENO, bytes, bytes.count)
-      if written < 0 && errno == EINTR { continue }
-      guard written > 0 else { return }
-      bytes.removeFirst(written)
-    }
   }
 }

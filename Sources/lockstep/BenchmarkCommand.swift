@@ -1,6 +1,7 @@
 import ArgumentParser
 import Configuration
 import Failures
+import Files
 import Foundation
 import Kernels
 import Recurrent
@@ -56,7 +57,7 @@ struct BenchmarkCommand: ParsableCommand {
       }
       let report = try Benchmark(size, steps: steps, warmup: warmup).run(group)
       guard group.rank == 0 else { return }
-      if json { try printJSON(report) } else { Self.show(report) }
+      if json { try printJSON(report) } else { try Self.show(report) }
     }
   }
 
@@ -103,24 +104,25 @@ struct BenchmarkCommand: ParsableCommand {
     return size
   }
 
-  private static func show(_ report: Benchmark.Report) {
-    print(
+  private static func show(_ report: Benchmark.Report) throws {
+    try StandardOutput.print(
       "\(report.layers) × \(report.hidden), embedding \(report.embedding), vocabulary \(grouped(report.vocabulary)), "
         + "\(report.streams) streams × \(report.window) steps, \(report.workers) "
         + "worker\(report.workers == 1 ? "" : "s"), \(report.gradientShards) gradient shards, \(report.precision), \(report.instructionSet)"
     )
-    print(
+    try StandardOutput.print(
       "  step       \(fixed(report.millisecondsPerStep, 2)) ms (\(fixed(report.millisecondsPerStepMinimum, 2)) to "
         + "\(fixed(report.millisecondsPerStepMaximum, 2)), median of \(report.steps))")
-    print("  tokens/s   \(grouped(Int(report.tokensPerSecond)))")
-    print("  GFLOP/s    \(fixed(report.gflops, 1))")
-    print("  ceiling    \(fixed(report.ceilingGflops, 1)) GFLOP/s, of which \(fixed(report.ceilingShare * 100, 1)) %")
-    print("  memory     \(readable(bytes: report.peakMemoryBytes)) at most")
+    try StandardOutput.print("  tokens/s   \(grouped(Int(report.tokensPerSecond)))")
+    try StandardOutput.print("  GFLOP/s    \(fixed(report.gflops, 1))")
+    try StandardOutput.print(
+      "  ceiling    \(fixed(report.ceilingGflops, 1)) GFLOP/s, of which \(fixed(report.ceilingShare * 100, 1)) %")
+    try StandardOutput.print("  memory     \(readable(bytes: report.peakMemoryBytes)) at most")
     for phase in Phase.allCases {
       let milliseconds = report.phases[phase.rawValue] ?? 0
       let name = phase.rawValue.replacing("_", with: " ").padding(toLength: 20, withPad: " ", startingAt: 0)
       let share = fixed(100 * milliseconds / report.millisecondsPerStep, 1)
-      print("    \(name) \(fixed(milliseconds, 2)) ms, \(share) %")
+      try StandardOutput.print("    \(name) \(fixed(milliseconds, 2)) ms, \(share) %")
     }
   }
 }

@@ -1,9 +1,10 @@
 import ArgumentParser
 import Configuration
+import Files
 
 struct ConfigReferenceCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "config", abstract: "List the keys of a configuration, with defaults and meanings.")
 
-  func run() { print(RunConfiguration.reference) }
+  func run() throws { try StandardOutput.print(RunConfiguration.reference) }
 }

@@ -3,6 +3,7 @@ import Checkpoints
 import Configuration
 import Corpus
 import Failures
+import Files
 import Kernels
 import Recurrent
 import Training
@@ -106,11 +107,11 @@ struct EvaluateCommand: ParsableCommand {
           checkpoint: reader.path, split: split.rawValue, tokens: result.tokens, natsPerToken: result.natsPerToken,
           perplexity: result.perplexity, bitsPerToken: result.bitsPerToken))
     } else {
-      print("\(reader.path) on \(corpus.directory), \(split.rawValue) split:")
-      print("  tokens          \(grouped(result.tokens))")
-      print("  nats per token  \(fixed(result.natsPerToken, 4))")
-      print("  perplexity      \(fixed(result.perplexity, 3))")
-      print("  bits per token  \(fixed(result.bitsPerToken, 4))")
+      try StandardOutput.print("\(reader.path) on \(corpus.directory), \(split.rawValue) split:")
+      try StandardOutput.print("  tokens          \(grouped(result.tokens))")
+      try StandardOutput.print("  nats per token  \(fixed(result.natsPerToken, 4))")
+      try StandardOutput.print("  perplexity      \(fixed(result.perplexity, 3))")
+      try StandardOutput.print("  bits per token  \(fixed(result.bitsPerToken, 4))")
     }
   }
 }

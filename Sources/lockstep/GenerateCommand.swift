@@ -1,7 +1,7 @@
 import ArgumentParser
 import Checkpoints
 import Failures
-import Foundation
+import Files
 import Kernels
 import Training
 
@@ -16,7 +16,7 @@ struct GenerateCommand: ParsableCommand {
   @Argument(help: "Checkpoint, or run directory (its latest).", completion: .file())
   var checkpoint: String
 
-  @Option(help: "Text that the output goes on from.")
+  @Option(parsing: .unconditional, help: "Text that the output continues.")
   var prompt: String = ""
 
   @Option(help: "Tokens to write.")
@@ -46,9 +46,8 @@ struct GenerateCommand: ParsableCommand {
     let weights = try reader.makeModelWeights()
     try weights.pack()
     let generator = try Generator(weights, vocabulary: vocabulary, sampler: sampler)
-    let output = FileHandle.standardOutput
-    try output.write(contentsOf: Data(prompt.utf8))
-    try generator.generate(prompt: start, length: length) { bytes in try output.write(contentsOf: Data(bytes)) }
-    try output.write(contentsOf: Data("\n".utf8))
+    try StandardOutput.write(Array(prompt.utf8))
+    try generator.generate(prompt: start, length: length) { try StandardOutput.write($0) }
+    try StandardOutput.write([UInt8(ascii: "\n")])
   }
 }

@@ -22,7 +22,7 @@ struct InspectCommand: ParsableCommand {
 
   func run() throws {
     let report = try Self.report(on: file)
-    if json { try printJSON(report) } else { print(report.text) }
+    if json { try printJSON(report) } else { try StandardOutput.print(report.text) }
     if let damage = report.damage { throw damage }
   }
 

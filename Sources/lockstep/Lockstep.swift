@@ -1,5 +1,6 @@
 import ArgumentParser
 import Failures
+import Files
 import Foundation
 import Workers
 
@@ -28,22 +29,22 @@ struct Lockstep: ParsableCommand {
     ])
 
   static func main() {
+    StandardStreams.prepare()
     do {
-      try checkSubcommand()
-      var command = try parseAsRoot()
+      let arguments = try CommandLineWords.given()
+      try checkSubcommand(arguments)
+      var command = try parseAsRoot(arguments)
       try command.run()
-    } catch let error as any ReportableError {
-      Foundation.exit(WorkerLaunch.report(error).rawValue)
+      // A run is worth what its checkpoints are, so train sees to its few lines itself.
+      if !(command is TrainCommand) { try StandardOutput.finish() }
     } catch {
-      // The parser's own, help included, have a status of their own; anything else is a fault of ours.
-      guard exitCode(for: error) != .failure else { Foundation.exit(WorkerLaunch.report(error).rawValue) }
-      end(withParserMessage: error)
+      end(with: error)
     }
   }
 
   /// The parser would call an unknown subcommand and all that follows it unexpected arguments.
-  private static func checkSubcommand() throws {
-    guard let word = CommandLine.arguments.dropFirst().first, !word.hasPrefix("-") else { return }
+  private static func checkSubcommand(_ arguments: [String]) throws {
+    guard let word = arguments.first, !word.hasPrefix("-") else { return }
     let names = configuration.subcommands.compactMap { $0.configuration.commandName }
     guard !names.contains(word), word != "help" else { return }
     throw Failure(
@@ -51,15 +52,39 @@ struct Lockstep: ParsableCommand {
       remedy: "the subcommands are \(names.joined(separator: ", ")); see 'lockstep --help'")
   }
 
+  private static func end(with error: any Error) -> Never {
+    if error is StandardOutput.ReaderGone { endQuietly() }
+    // The parser's own, help included, have a status of their own; anything else is a fault of ours.
+    guard !(error is any ReportableError), exitCode(for: error) != .failure else {
+      Foundation.exit(WorkerLaunch.report(error).rawValue)
+    }
+    end(withParserMessage: error)
+  }
+
   /// Ends with help that was asked for, or with what is wrong with the words of the command line.
   private static func end(withParserMessage error: any Error) -> Never {
     let status = exitCode(for: error)
     // Under mpirun every rank parses the same words; one message is enough.
     guard WorkerLaunch.isFirstProcess else { Foundation.exit(status.rawValue) }
-    guard !status.isSuccess else { exit(withError: error) }
-    // All messages of the command begin in the same way.
-    let message = fullMessage(for: error).replacing(#/^Error: /#, with: "error: ")
-    FileHandle.standardError.write(Data("\(message)\n".utf8))
+    let message = fullMessage(for: error)
+    guard status.isSuccess else {
+      // All messages of the command begin in the same way.
+      StandardError.print(message.replacing(#/^Error: /#, with: "error: "))
+      Foundation.exit(status.rawValue)
+    }
+    do {
+      try StandardOutput.print(message)
+      try StandardOutput.finish()
+    } catch {
+      end(with: error)
+    }
     Foundation.exit(status.rawValue)
+  }
+
+  /// Ends as SIGPIPE would have ended the process, had it not been ignored: the shell sees 141.
+  private static func endQuietly() -> Never {
+    _ = signal(SIGPIPE, SIG_DFL)
+    raise(SIGPIPE)
+    _exit(128 + SIGPIPE)
   }
 }

@@ -1,6 +1,6 @@
 import ArgumentParser
 import Corpus
-import Foundation
+import Files
 
 struct PrepareCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -71,7 +71,7 @@ struct PrepareCommand: ParsableCommand {
         line.update(progress.line)
       }.run()
       line.clear()
-      FileHandle.standardError.write(Data((report.text + "\n").utf8))
+      StandardError.print(report.text)
     } catch let interrupt as InterruptFlag.Interrupted {
       line.clear()
       InterruptFlag.end(by: interrupt.signal)

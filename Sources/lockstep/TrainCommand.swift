@@ -1,6 +1,7 @@
 import ArgumentParser
 import Configuration
 import Failures
+import Files
 import Training
 import Workers
 
@@ -55,10 +56,22 @@ struct TrainCommand: ParsableCommand {
     return WorkerFailure(rank: 0, message: "\(failure)", exitStatus: failure.exitStatus, failedEverywhere: true)
   }
 
+  /// Prints the results on standard output; the run is complete and its checkpoint written, whoever reads them.
   private static func report(_ summary: Trainer.Summary, _ configuration: RunConfiguration) {
-    let logger = StandardErrorLog.logger
-    logger.info("done: \(summary.position.step) steps, \(grouped(summary.position.tokens)) tokens")
-    logger.info("weights sha256 \(summary.weightDigest)")
-    logger.info("checkpoints: \(configuration.run.directory)/latest, \(configuration.run.directory)/best")
+    var lines = ["done: \(summary.position.step) steps, \(grouped(summary.position.tokens)) tokens"]
+    if let validation = summary.validation {
+      let nats = validation.natsPerToken
+      lines.append("last validation: \(fixed(nats, 4)) nats/token, \(summary.lossUnit.text(nats))")
+    }
+    lines.append("weights sha256 \(summary.weightDigest)")
+    lines.append("checkpoints: \(configuration.run.directory)/latest, \(configuration.run.directory)/best")
+    do {
+      try StandardOutput.print(lines.joined(separator: "\n"))
+      try StandardOutput.finish()
+    } catch is StandardOutput.ReaderGone {
+      return
+    } catch {
+      StandardErrorLog.logger.warning("\(error)")
+    }
   }
 }

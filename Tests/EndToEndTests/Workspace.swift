@@ -65,6 +65,17 @@ final class Workspace {
     }
   }
 
+  /// Runs a line of bash, in which `lockstep` is the command; a minute at most.
+  func shell(_ line: String) throws -> ChildProcess.Outcome {
+    let command = ChildProcess.path(of: "lockstep")
+    let outcome = try ChildProcess.run(
+      "bash", ["-c", "lockstep() { '\(command)' \"$@\"; }; \(line)"],
+      environment: ChildProcess.inheritedEnvironment.merging(Self.environment) { $1 }, directory: path,
+      deadline: .seconds(60))
+    #expect(!outcome.timedOut, "\(line) hung")
+    return outcome
+  }
+
   /// Starts the command and waits for its end, a minute at most.
   func run(_ arguments: [String], _ workers: Workers = .alone) throws -> ChildProcess.Outcome {
     let outcome = try start(arguments, workers).wait(deadline: .seconds(60))
@@ -150,7 +161,7 @@ extension ChildProcess.Outcome {
 
   /// The digest that `train` prints at its end.
   var weightDigest: String? {
-    standardError.split(separator: "\n").first { $0.hasPrefix("weights sha256 ") }?.split(separator: " ").last
+    standardOutput.split(separator: "\n").first { $0.hasPrefix("weights sha256 ") }?.split(separator: " ").last
       .map(String.init)
   }
 

@@ -1,4 +1,4 @@
-import Foundation
+import Files
 import Logging
 
 /// Sends log messages to standard error as plain lines: they are a run's output, read by people and kept by batch
@@ -14,7 +14,7 @@ struct StandardErrorLog: LogHandler {
 
   func log(event: LogEvent) {
     let prefix = event.level >= .warning ? "\(event.level): " : ""
-    FileHandle.standardError.write(Data("\(prefix)\(event.message)\n".utf8))
+    StandardError.print("\(prefix)\(event.message)")
   }
 
   static let logger = Logger(label: "lockstep") { _ in StandardErrorLog() }
