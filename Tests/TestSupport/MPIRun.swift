@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// Starts programs under `mpirun` on this machine.
 package struct MPIRun {
@@ -21,6 +22,7 @@ package struct MPIRun {
     // Open MPI refuses to run as root, which containers do, unless told twice.
     variables["OMPI_ALLOW_RUN_AS_ROOT"] = "1"
     variables["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
+    variables["OMPI_MCA_orte_tmpdir_base"] = try MPISessionDirectory.make()
     return try ChildProcess(
       "mpirun", ["--oversubscribe", "-n", "\(ranks)", ChildProcess.path(of: executable)] + arguments,
       environment: variables, directory: directory)
@@ -33,5 +35,35 @@ package struct MPIRun {
   ) throws -> ChildProcess.Outcome {
     try start(ranks: ranks, executable, arguments, environment: environment, directory: directory)
       .wait(deadline: deadline)
+  }
+}
+
+/// A directory for what one mpirun keeps in files.
+///
+/// By default all of a user's mpiruns share one below /tmp, which each creates and removes: two that begin and end at the
+/// same moment fail with "File exists". The path is short, because sockets are made below it.
+private enum MPISessionDirectory {
+  private static let parent: String = {
+    let parent = "/tmp/lockstep-mpi-\(getuid())"
+    try? FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
+    // Those of test processes that have ended.
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: parent)) ?? [] {
+      guard let process = name.split(separator: "-").first.flatMap({ Int32($0) }), kill(process, 0) != 0 else {
+        continue
+      }
+      try? FileManager.default.removeItem(atPath: "\(parent)/\(name)")
+    }
+    return parent
+  }()
+  private static let count = Mutex(0)
+
+  static func make() throws -> String {
+    let number = count.withLock { count in
+      count += 1
+      return count
+    }
+    let path = "\(parent)/\(getpid())-\(number)"
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    return path
   }
 }
