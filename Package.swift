@@ -99,6 +99,7 @@ let package = Package(
     .target(
       name: "NumericSupport", dependencies: ["Arena"], path: "Tests/NumericSupport", swiftSettings: swiftSettings),
     tests("FailuresTests", ["Failures"]),
+    tests("FilesTests", ["Files", "Failures"]),
     tests("ArenaTests", ["Arena", "Failures"]),
     tests("KernelsTests", ["Kernels", "CKernels", "Arena", "NumericSupport"]),
     tests("RecurrentTests", ["Recurrent", "Kernels", "Arena", "NumericSupport"]),

@@ -8,6 +8,16 @@ extension CheckpointHeader {
     try file.setAttribute("format_version", SealedFormat.checkpoint.currentVersion)
     try file.setAttribute("creator", creator)
     try file.setAttribute("created", created)
+    if let run {
+      try file.setAttribute("run", run.id)
+      if let parent = run.parent {
+        if let id = parent.run { try file.setAttribute("parent_run", id) }
+        try file.setAttribute("parent_step", parent.step)
+      }
+    }
+    if let corpusDigest { try file.setAttribute("corpus_digest", corpusDigest) }
+    if let instructionSet { try file.setAttribute("instruction_set", instructionSet) }
+    if let precision { try file.setAttribute("precision", precision) }
     try file.createDataset("config", configuration)
 
     let vocabulary = try file.createDataset("vocabulary", vocabulary)
@@ -20,17 +30,12 @@ extension CheckpointHeader {
     try training.setAttribute("window", window)
     try training.setAttribute("seed", seed)
     try training.setAttribute("random_stream", randomStream)
+    if let validation { try training.setAttribute("validation", validation) }
+    if let metricsBytes { try training.setAttribute("metrics_bytes", metricsBytes) }
     if let bestValidation { try training.setAttribute("best_validation", bestValidation) }
     try training.createGroup("state").write(trainingState)
     try training.createGroup("schedule").write(scheduleState, name: schedule)
     try file.createGroup("optimizer").write(optimizerState, name: optimizer)
-  }
-
-  /// The lowest validation loss so far; cheaper than the whole header.
-  static func bestValidation(in file: H5File) throws -> Double? {
-    let training = try file.openGroup("training")
-    return try training.hasAttribute("best_validation")
-      ? training.attribute("best_validation", as: Double.self) : nil
   }
 
   init(from file: H5File) throws {
@@ -47,15 +52,37 @@ extension CheckpointHeader {
       configuration: try file.openDataset("config").readText(),
       tokenizer: try vocabulary.attribute("tokenizer"),
       vocabulary: try vocabulary.readTexts(),
-      unknownToken: try vocabulary.hasAttribute("unknown_token") ? vocabulary.attribute("unknown_token") : nil,
+      unknownToken: try vocabulary.text("unknown_token"),
       optimizer: try optimizer.attribute("name"),
       optimizerState: try optimizer.numbers(),
       schedule: try schedule.attribute("name"),
       scheduleState: try schedule.numbers(),
-      bestValidation: try Self.bestValidation(in: file),
+      bestValidation: try training.number("best_validation"),
       trainingState: try training.openGroup("state").numbers(),
+      run: try Self.run(in: file),
+      validation: try training.number("validation"),
+      corpusDigest: try file.text("corpus_digest"),
+      instructionSet: try file.text("instruction_set"),
+      precision: try file.text("precision"),
+      metricsBytes: try training.number("metrics_bytes"),
       creator: try file.attribute("creator"))
     created = try file.attribute("created")
+  }
+
+  private static func run(in file: H5File) throws -> RunIdentity? {
+    guard let id = try file.text("run") else { return nil }
+    let step: Int? = try file.number("parent_step")
+    return RunIdentity(id: id, parent: try step.map { .init(run: try file.text("parent_run"), step: $0) })
+  }
+}
+
+extension H5Object {
+  /// The text of an attribute; nil where there is none.
+  fileprivate func text(_ name: String) throws -> String? { try hasAttribute(name) ? attribute(name) : nil }
+
+  /// The number in an attribute; nil where there is none.
+  fileprivate func number<Element: H5Element>(_ name: String) throws -> Element? {
+    try hasAttribute(name) ? attribute(name, as: Element.self) : nil
   }
 }
 

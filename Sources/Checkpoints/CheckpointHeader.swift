@@ -29,6 +29,19 @@ package struct CheckpointHeader: Equatable, Sendable {
   package var bestValidation: Double?
   /// What else the trainer must know to go on as if it had not stopped, such as sums since the epoch began.
   package var trainingState: [String: Double]
+  /// The run that wrote the file; nil in files of version 1, which did not say.
+  package var run: RunIdentity?
+  /// The validation loss of these very weights, in nats per token; nil if they were not validated. Checkpoints are ranked
+  /// by it.
+  package var validation: Double?
+  /// SHA-256 of the corpus's content, whatever its shards and path; nil where the file does not say.
+  package var corpusDigest: String?
+  /// The kernels that computed it, such as `AVX-512`; nil in files of version 1.
+  package var instructionSet: String?
+  /// What matrix products were computed in, `f32` or `bf16`; nil in files of version 1.
+  package var precision: String?
+  /// Bytes of `metrics.jsonl` that belong to the run up to here; nil in files of version 1.
+  package var metricsBytes: Int?
   /// The program that wrote the file.
   package var creator: String
   /// When, ISO 8601 in UTC.
@@ -38,8 +51,9 @@ package struct CheckpointHeader: Equatable, Sendable {
     step: Int, epoch: Int, window: Int, seed: UInt64, randomStream: String = "", configuration: String,
     tokenizer: String, vocabulary: [String], unknownToken: String? = nil, optimizer: String,
     optimizerState: [String: Double] = [:], schedule: String = "constant", scheduleState: [String: Double] = [:],
-    bestValidation: Double? = nil, trainingState: [String: Double] = [:], creator: String = "Lockstep",
-    created: Date = .now
+    bestValidation: Double? = nil, trainingState: [String: Double] = [:], run: RunIdentity? = nil,
+    validation: Double? = nil, corpusDigest: String? = nil, instructionSet: String? = nil, precision: String? = nil,
+    metricsBytes: Int? = nil, creator: String = "Lockstep", created: Date = .now
   ) {
     self.step = step
     self.epoch = epoch
@@ -56,9 +70,21 @@ package struct CheckpointHeader: Equatable, Sendable {
     self.scheduleState = scheduleState
     self.bestValidation = bestValidation
     self.trainingState = trainingState
+    self.run = run
+    self.validation = validation
+    self.corpusDigest = corpusDigest
+    self.instructionSet = instructionSet
+    self.precision = precision
+    self.metricsBytes = metricsBytes
     self.creator = creator
     self.created = created.formatted(.iso8601)
   }
+
+  /// Whether the run still has to make the validation of this step, as its training state says.
+  package var isValidationDue: Bool { trainingState[Self.validationDue] ?? 0 != 0 }
+
+  /// The key of the training state that is 1 where the validation of this step was broken off, else 0.
+  package static let validationDue = "validation_due"
 }
 
 /// A tensor in a file: its name and shape.

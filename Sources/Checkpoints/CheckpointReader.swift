@@ -77,6 +77,20 @@ package final class CheckpointReader: Sendable {
   }
 }
 
+extension CheckpointReader {
+  /// The validation loss of these weights, in nats per token; nil if they were not validated.
+  ///
+  /// A file of version 1 does not say; there it is the validation of the file's own step in its history.
+  package func ownValidation() throws -> Double? {
+    guard seal.formatVersion == 1 else { return header.validation }
+    let table = try history().valid
+    guard case .integers(let steps)? = table["step"], case .reals(let losses)? = table["valid_nats_per_token"],
+      let row = steps.lastIndex(of: Int64(header.step))
+    else { return nil }
+    return losses[row]
+  }
+}
+
 extension HistoryTable {
   fileprivate init(from group: H5Group) throws {
     let columns = try group.links().map { name in

@@ -31,7 +31,7 @@ package struct CheckpointStore: Sendable {
     // A best checkpoint that can't be read is not worth keeping: the next validation takes its place.
     bestValidation = try? Self.best(in: directory).flatMap { path in
       _ = try Seal(of: path, as: .checkpoint)
-      return try CheckpointHeader.bestValidation(in: H5File.open(path))
+      return try CheckpointReader(path: path, verifyDigest: false).ownValidation()
     }
   }
 

@@ -12,6 +12,7 @@ package struct CheckpointWriter: ~Copyable {
   package let path: String
   private let temporaryPath: String
   private let groups: Groups
+  private let notes: [Seal.Note]
   private var slots: [String: H5Group] = [:]
   private var isInPlace = false
 
@@ -31,6 +32,7 @@ package struct CheckpointWriter: ~Copyable {
     self.path = path
     self.temporaryPath = temporaryPath
     self.groups = groups
+    notes = header.sealNotes
   }
 
   deinit {
@@ -93,7 +95,7 @@ package struct CheckpointWriter: ~Copyable {
   package consuming func close() throws {
     do {
       try groups.file.close()
-      try Seal.write(to: temporaryPath, as: .checkpoint)
+      try Seal.write(to: temporaryPath, as: .checkpoint, notes: notes)
       try PosixFile.move(temporaryPath, over: path)
       isInPlace = true
       try PosixFile.synchronizeDirectory(PathName(path).directory)

@@ -3,7 +3,15 @@ import Files
 extension SealedFormat {
   /// A checkpoint file.
   package static let checkpoint = SealedFormat(
-    name: "lockstep checkpoint", currentVersion: 1, noun: "checkpoint",
+    name: "lockstep checkpoint", currentVersion: 2, noun: "checkpoint",
     remedy: "use another checkpoint of the run, or restore this one from a copy",
     remedyForPlainHDF5: "to start from its weights, name it as model.initial_parameters")
+}
+
+extension CheckpointHeader {
+  /// What a run directory must know of each of its checkpoints, without opening them all.
+  var sealNotes: [Seal.Note] {
+    [Seal.Note("step", "\(step)")] + [run.map { Seal.Note("run", $0.id) }].compactMap { $0 }
+      + [validation.map { Seal.Note("validation", "\($0)") }].compactMap { $0 }
+  }
 }

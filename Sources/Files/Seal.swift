@@ -29,12 +29,14 @@ package struct SealedFormat: Equatable, Sendable {
 /// The first 512 bytes of a sealed file, HDF5's user block: what the file is, and the SHA-256 of all that follows.
 ///
 /// It is text, so that `head -n 5` shows it and `tail -c +513 FILE | sha256sum` repeats the check; the rest of the block is
-/// zero. The last line guards the lines before it, so that a flipped bit in them is not mistaken for another version:
+/// zero. Lines between the digest and the last one are notes of the writer's, for whoever must know them without reading the
+/// file. The last line guards the lines before it, so that a flipped bit in them is not mistaken for another version:
 ///
 ///     lockstep checkpoint
 ///     format_version 1
 ///     bytes 1234567
 ///     sha256 …64 hexadecimal digits…
+///     step 500
 ///     header_sha256 …64 hexadecimal digits…
 package struct Seal: Equatable, Sendable {
   /// Bytes of the block.
@@ -48,18 +50,36 @@ package struct Seal: Equatable, Sendable {
   package let byteCount: Int
   /// The digest of those bytes, in lowercase hexadecimal digits.
   package let sha256: String
+  /// What the writer noted, in its order.
+  package let notes: [Note]
+
+  /// A line of the writer's: a key, and a value without line breaks.
+  package struct Note: Equatable, Sendable {
+    package let key: String
+    package let value: String
+
+    package init(_ key: String, _ value: String) {
+      self.key = key
+      self.value = value
+    }
+  }
+
+  /// The value of a note.
+  package subscript(key: String) -> String? { notes.first { $0.key == key }?.value }
 }
 
 extension Seal {
   /// Seals a finished file whose first block is still empty, and waits until all of it is on the disk.
   ///
+  /// - Precondition: the notes fit into the block, some 250 bytes.
   /// - Throws: `Failure` (can't write).
   @discardableResult
-  package static func write(to path: String, as format: SealedFormat) throws -> Seal {
-    let file = try PosixFile(path, O_RDWR)
+  package static func write(to path: String, as format: SealedFormat, notes: [Note] = []) throws -> Seal {
+    // The file was made a moment ago, by this process: a link in its place is none of ours.
+    let file = try PosixFile(path, O_RDWR | O_NOFOLLOW)
     let seal = Seal(
       format: format, formatVersion: format.currentVersion, byteCount: try file.size() - size,
-      sha256: try digest(of: file))
+      sha256: try digest(of: file), notes: notes)
     try file.write(seal.block, at: 0)
     try file.synchronize()
     return seal
@@ -90,7 +110,9 @@ extension Seal {
     guard let byteCount = lines["bytes"].flatMap({ Int($0) }), byteCount >= 0, let sha256 = lines["sha256"] else {
       throw Self.damagedBlock(format, path)
     }
-    self.init(format: format, formatVersion: version, byteCount: byteCount, sha256: sha256)
+    self.init(
+      format: format, formatVersion: version, byteCount: byteCount, sha256: sha256,
+      notes: lines.notes)
     guard self.block == block else { throw Self.damagedBlock(format, path) }
     guard size - Self.size >= byteCount else {
       throw Failure(
@@ -130,8 +152,9 @@ extension Seal {
       bytes \(byteCount)
       sha256 \(sha256)
 
-      """
+      """ + notes.map { "\($0.key) \($0.value)\n" }.joined()
     let text = guarded + "header_sha256 \(SHA256.hash(data: Data(guarded.utf8)).hexadecimal)\n"
+    precondition(text.utf8.count <= Self.size, "the notes of a seal fit into its block")
     return Array(text.utf8) + Array(repeating: 0, count: max(0, Self.size - text.utf8.count))
   }
 
@@ -143,7 +166,7 @@ extension Seal {
   /// The keys and values after the first line, if the last line vouches for them.
   private static func lines(
     of block: [UInt8], _ format: SealedFormat, path: String
-  ) throws -> [Substring: String] {
+  ) throws -> Lines {
     guard let text = String(validating: block.prefix { $0 != 0 }, as: UTF8.self),
       let last = text.range(of: "header_sha256 ")
     else { throw damagedBlock(format, path) }
@@ -151,12 +174,21 @@ extension Seal {
     guard text[last.upperBound...] == SHA256.hash(data: Data(guarded.utf8)).hexadecimal + "\n" else {
       throw damagedBlock(format, path)
     }
-    var lines: [Substring: String] = [:]
-    for line in guarded.split(separator: "\n").dropFirst() {
-      let parts = line.split(separator: " ", maxSplits: 1)
-      if parts.count == 2 { lines[parts[0]] = String(parts[1]) }
-    }
-    return lines
+    return Lines(
+      guarded.split(separator: "\n").dropFirst().compactMap { line in
+        let parts = line.split(separator: " ", maxSplits: 1)
+        return parts.count == 2 ? Note(String(parts[0]), String(parts[1])) : nil
+      })
+  }
+
+  /// The lines between the first and the last.
+  private struct Lines {
+    private let all: [Note]
+
+    init(_ all: [Note]) { self.all = all }
+
+    subscript(key: String) -> String? { all.first { $0.key == key }?.value }
+    var notes: [Note] { Array(all.drop { ["format_version", "bytes", "sha256"].contains($0.key) }) }
   }
 
   /// Why a file that does not begin as one of `format` is refused.

@@ -3,6 +3,7 @@ import Checkpoints
 import Corpus
 import Failures
 import Foundation
+import Kernels
 import Recurrent
 import Workers
 
@@ -63,8 +64,11 @@ extension Trainer {
 
   private func header() -> CheckpointHeader {
     let vocabulary = corpus.vocabulary
-    let trainingState = ["tokens": Double(position.tokens), "corpus_tokens": Double(streams.layout.tokens)]
-      .merging(journal?.state ?? [:]) { mine, _ in mine }
+    let trainingState = [
+      "tokens": Double(position.tokens), "corpus_tokens": Double(streams.layout.tokens),
+      CheckpointHeader.validationDue: 0,
+    ]
+    .merging(journal?.state ?? [:]) { mine, _ in mine }
     return CheckpointHeader(
       step: position.step, epoch: position.epoch, window: position.window,
       seed: UInt64(configuration.training.seed), randomStream: Self.randomStream, configuration: configuration.yaml,
@@ -72,7 +76,8 @@ extension Trainer {
       unknownToken: vocabulary.unknown.map { vocabulary.tokens[Int($0)] },
       optimizer: exchange.optimizer.kind.name, optimizerState: ["updates": Double(exchange.optimizer.updates)],
       schedule: configuration.schedule.name.rawValue, scheduleState: schedule.state, bestValidation: bestValidation,
-      trainingState: trainingState)
+      trainingState: trainingState, validation: validationOfThisStep, instructionSet: InstructionSet.current.name,
+      precision: model.weights.precision.rawValue)
   }
 
   /// Where a run continues from a checkpoint.

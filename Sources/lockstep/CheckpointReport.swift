@@ -60,6 +60,8 @@ extension CheckpointReport {
       "\(path): checkpoint, intact",
       [
         ("format", "version \(seal.formatVersion), written by \(header.creator), \(header.created)"),
+        ("run", header.run?.description),
+        ("arithmetic", header.instructionSet.map { "\($0)\(header.precision.map { ", \($0)" } ?? "")" }),
         ("size", "\(readable(bytes: fileSize)), SHA-256 \(seal.sha256)"),
         (
           "model",
@@ -77,6 +79,7 @@ extension CheckpointReport {
           "streams",
           content.streamStates.map { "\($0.name) \(shape($0))" }.joined(separator: ", ")
         ),
+        ("validation", header.validation.map { "\(fixed($0, 4)) nats/token, \(lossUnit.text($0))" }),
         ("best", header.bestValidation.map { "\(fixed($0, 4)) nats/token, \(lossUnit.text($0))" }),
         ("random", "seed \(header.seed), \(header.randomStream)"),
       ])
@@ -162,6 +165,7 @@ extension CheckpointReport {
     case kind, path, bytes, sha256, damage, creator, created, step, epoch, window, seed, config, tokenizer, parameters
     case optimizer, schedule, streams, history
     case formatVersion, digestOk, randomStream, vocabularySize, parameterCount, bestValidNatsPerToken
+    case run, parentRun, parentStep, instructionSet, precision, corpusDigest, validNatsPerToken
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -180,6 +184,13 @@ extension CheckpointReport {
     try members.encode(header.step, forKey: .step)
     try members.encode(header.epoch, forKey: .epoch)
     try members.encode(header.window, forKey: .window)
+    try members.encodeIfPresent(header.run?.id, forKey: .run)
+    try members.encodeIfPresent(header.run?.parent?.run, forKey: .parentRun)
+    try members.encodeIfPresent(header.run?.parent?.step, forKey: .parentStep)
+    try members.encodeIfPresent(header.instructionSet, forKey: .instructionSet)
+    try members.encodeIfPresent(header.precision, forKey: .precision)
+    try members.encodeIfPresent(header.corpusDigest, forKey: .corpusDigest)
+    try members.encodeIfPresent(header.validation, forKey: .validNatsPerToken)
     try members.encode(header.seed, forKey: .seed)
     try members.encode(header.randomStream, forKey: .randomStream)
     try members.encodeIfPresent(settings, forKey: .config)

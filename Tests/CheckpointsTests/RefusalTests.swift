@@ -78,11 +78,11 @@ import Testing
   }
 
   @Test func aNewerVersion() throws {
-    let guarded = "lockstep checkpoint\nformat_version 2\nsomething new\n"
+    let guarded = "lockstep checkpoint\nformat_version 3\nsomething new\n"
     let digest = SHA256.hash(data: Data(guarded.utf8)).map { String(format: "%02x", $0) }.joined()
     var block = Data("\(guarded)header_sha256 \(digest)\n".utf8)
     block += Data(repeating: 0, count: 512 - block.count)
-    #expect(try refusal(block + bytes[512...]) == "has format version 2; this program reads up to 1")
+    #expect(try refusal(block + bytes[512...]) == "has format version 3; this program reads up to 2")
   }
 
   @Test func aSealedFileWithoutTheParts() throws {

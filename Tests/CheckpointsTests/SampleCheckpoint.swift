@@ -19,14 +19,16 @@ enum SampleCheckpoint {
     ]),
     valid: HistoryTable([.init("step", .integers([2])), .init("nats_per_token", .reals([3.75]))]))
 
-  static func header(step: Int = 3, bestValidation: Double? = 3.75) -> CheckpointHeader {
+  static func header(step: Int = 3, bestValidation: Double? = 3.75, validation: Double? = nil) -> CheckpointHeader {
     CheckpointHeader(
       step: step, epoch: 1, window: 17, seed: .max, randomStream: "Philox 4x32-10, keyed by seed and step",
       configuration: "model: {cell: lstm}  # Größe\n", tokenizer: "char",
       vocabulary: ["\n", " ", "ä", "語", "\u{0}", "a", "e\u{301}"], unknownToken: nil, optimizer: "adam",
       optimizerState: ["step": 3, "beta1": 0.9], schedule: "plateau",
       scheduleState: ["learning_rate": 0.1 + 0.2, "best": .infinity], bestValidation: bestValidation,
-      trainingState: ["loss_sum": -1.5e-300])
+      trainingState: ["loss_sum": -1.5e-300],
+      run: RunIdentity(id: "00ff", parent: .init(run: "ab12", step: 9)), validation: validation, corpusDigest: "c0ffee",
+      instructionSet: "AVX2", precision: "f32", metricsBytes: 1 << 40)
   }
 
   /// Values that differ from tensor to tensor.
@@ -35,9 +37,10 @@ enum SampleCheckpoint {
   }
 
   static func write(
-    to path: String, step: Int = 3, bestValidation: Double? = 3.75
+    to path: String, step: Int = 3, bestValidation: Double? = 3.75, validation: Double? = nil
   ) throws {
-    var writer = try CheckpointWriter(path: path, header: header(step: step, bestValidation: bestValidation))
+    var writer = try CheckpointWriter(
+      path: path, header: header(step: step, bestValidation: bestValidation, validation: validation))
     for tensor in parameters {
       try values(tensor).withUnsafeBufferPointer {
         try writer.writeParameter(tensor.name, shape: tensor.shape, $0, gateOrder: tensor.gateOrder)

@@ -18,7 +18,7 @@ import Testing
   /// Writes checkpoints as a trainer does, each with the best validation so far.
   private func write(_ store: inout CheckpointStore, _ step: Int, validation: Double? = nil) throws {
     let best = [validation, store.bestValidation].compactMap { $0 }.min()
-    try SampleCheckpoint.write(to: store.path(step: step), step: step, bestValidation: best)
+    try SampleCheckpoint.write(to: store.path(step: step), step: step, bestValidation: best, validation: validation)
     try store.didWrite(step: step, validation: validation)
   }
 

@@ -18,7 +18,7 @@ extension EndToEndTests {
       #expect(outcome.standardError == "")
       let report = try outcome.jsonObject()
       #expect(report["kind"] as? String == "checkpoint")
-      #expect(report["format_version"] as? Int == 1)
+      #expect(report["format_version"] as? Int == 2)
       #expect(report["digest_ok"] as? Bool == true)
       #expect(report["bytes"] as? Int == (try workspace.bytes("run/latest").count))
       #expect(report["step"] as? Int == 12)

@@ -1,0 +1,39 @@
+/// Which run a directory and its files belong to.
+///
+/// Made once, when a run starts, and carried by its configuration, metrics and checkpoints. Resuming in an empty directory
+/// is a fork: a run of its own that knows where it came from.
+package struct RunIdentity: Equatable, Hashable, Sendable {
+  /// 16 hexadecimal digits, drawn at random.
+  package let id: String
+  /// Where a fork came from; nil for a run that started from initial weights.
+  package let parent: Parent?
+
+  package struct Parent: Equatable, Hashable, Sendable {
+    /// The run's identity; nil if its checkpoint is of version 1, which has none.
+    package let run: String?
+    package let step: Int
+
+    package init(run: String?, step: Int) {
+      self.run = run
+      self.step = step
+    }
+  }
+
+  package init(id: String, parent: Parent? = nil) {
+    self.id = id
+    self.parent = parent
+  }
+
+  /// A new run's.
+  package static func make(parent: Parent? = nil) -> RunIdentity {
+    let digits = String(UInt64.random(in: 0...UInt64.max), radix: 16)
+    return RunIdentity(id: String(repeating: "0", count: 16 - digits.count) + digits, parent: parent)
+  }
+}
+
+extension RunIdentity: CustomStringConvertible {
+  package var description: String {
+    guard let parent else { return id }
+    return "\(id), a fork of \(parent.run ?? "an unnamed run") at step \(parent.step)"
+  }
+}
