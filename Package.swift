@@ -50,7 +50,7 @@ let package = Package(
     room("HDF5", ["CHDF5", "Failures"]),
     room("MPI", ["CMPI", "Failures"]),
     room("Workers", ["MPI", "Arena", "Files", "Failures", "CLinux"]),
-    room("Corpus", ["HDF5", "Failures", crypto]),
+    room("Corpus", ["HDF5", "Files", "Failures", crypto]),
     room("Checkpoints", ["HDF5", "Files", "Failures"]),
     room("Configuration", ["Failures", yams]),
     room(
@@ -84,7 +84,7 @@ let package = Package(
     tests("WorkersTests", ["Workers", "WorkerScenarios", "Failures"]),
     tests("ParallelTests", ["TestSupport", "worker-scenarios"]),
     tests("ConfigurationTests", ["Configuration", "Failures"]),
-    tests("CorpusTests", ["Corpus", "HDF5", "Failures"]),
+    tests("CorpusTests", ["Corpus", "HDF5", "Files", "Failures", crypto]),
     .testTarget(
       name: "EndToEndTests",
       dependencies: ["TestSupport", "lockstep", "Recurrent", "Checkpoints", "Corpus", "Arena"],

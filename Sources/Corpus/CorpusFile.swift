@@ -1,3 +1,4 @@
+import Files
 import HDF5
 
 /// The files that a corpus is made of, told apart by what they say of themselves, not by their names.
@@ -5,16 +6,23 @@ package enum CorpusFile: Sendable {
   case manifest
   case shard
 
-  /// The kind of an HDF5 file; nil if it belongs to no corpus.
-  /// - Throws: `H5Error` (bad data) where it can't be opened.
+  /// The kind of a file; nil if it belongs to no corpus. Only a file of version 1 is parsed for that.
+  /// - Throws: ``Failure`` or `H5Error` (bad data) where it can't be opened.
   package init?(path: String) throws {
-    let file = try H5File.open(path)
-    guard try file.hasAttribute("format") else { return nil }
-    let format: String = try file.attribute("format")
-    switch format {
-    case CorpusManifest.format: self = .manifest
-    case CorpusManifest.shardFormat: self = .shard
-    default: return nil
+    if try Seal.isPresent(in: path, as: .corpusManifest) {
+      self = .manifest
+    } else if try Seal.isPresent(in: path, as: .corpusShard) {
+      self = .shard
+    } else {
+      guard try CorpusManifest.hasNoSeal(PosixFile(path)) else { return nil }
+      let file = try H5File.open(path)
+      guard try file.hasAttribute("format") else { return nil }
+      let format: String = try file.attribute("format")
+      switch format {
+      case CorpusManifest.format: self = .manifest
+      case CorpusManifest.shardFormat: self = .shard
+      default: return nil
+      }
     }
   }
 }

@@ -1,16 +1,17 @@
 import Failures
+import Files
 import HDF5
 
 /// What `manifest.h5` says: the vocabulary, and which shard files hold the tokens of which split.
 ///
-/// Root attributes `format`, `format_version`, `creator`, `created`, `tokenizer`; `/vocabulary`, one text an id;
-/// `/splits/NAME` with the attributes `tokens` and `unknown_tokens` and one dataset a column of its shard table: `file`,
-/// `tokens`, `bytes`, `sha256`.
+/// A sealed HDF5 file (``Seal``): root attributes `format`, `format_version`, `creator`, `created`, `tokenizer`,
+/// `content_digest` (``ContentDigest``); `/vocabulary`, one text an id; `/train_counts`, how often each id occurs in the
+/// train split; `/splits/NAME` with the attributes `tokens` and `unknown_tokens` and one dataset a column of its shard
+/// table: `file`, `tokens`, `bytes`, `sha256`. Version 1 had no seal, no content digest and no counts.
 package struct CorpusManifest: Sendable, Equatable {
   package static let fileName = "manifest.h5"
-  package static let format = "lockstep corpus"
-  package static let shardFormat = "lockstep corpus shard"
-  package static let formatVersion = 1
+  static let format = "lockstep corpus"
+  static let shardFormat = "lockstep corpus shard"
 
   package struct Shard: Sendable, Equatable, Codable {
     /// The name of the file in the corpus directory.
@@ -18,7 +19,8 @@ package struct CorpusManifest: Sendable, Equatable {
     package let tokens: Int
     /// The size of the file.
     package let bytes: Int
-    /// The digest of the whole file, in lower-case hexadecimal.
+    /// The digest that the shard's seal states: of all that follows its first block. In version 1 that of the whole file.
+    /// In lowercase hexadecimal.
     package let sha256: String
   }
 
@@ -29,11 +31,17 @@ package struct CorpusManifest: Sendable, Equatable {
     package var tokens: Int { shards.reduce(0) { $0 + $1.tokens } }
   }
 
+  /// 1, or the version of its seal.
+  package let formatVersion: Int
   package let creator: String
   /// ISO 8601, UTC.
   package let created: String
   package let vocabulary: Vocabulary
   package let splits: [Split: SplitTable]
+  /// Of ``ContentDigest``; nil in version 1.
+  let contentDigest: String?
+  /// How often each token of the vocabulary occurs in the train split; nil in version 1.
+  let trainCounts: [Int]?
 
   package func shards(of split: Split) -> [Shard] { splits[split]?.shards ?? [] }
 
@@ -44,14 +52,18 @@ package struct CorpusManifest: Sendable, Equatable {
 }
 
 extension CorpusManifest {
+  /// Writes and seals the file; all of it is on the disk when this returns.
+  /// - Throws: ``Failure`` or `H5Error` (can't write).
   func write(to path: String) throws {
-    let file = try H5File.create(path)
+    let file = try H5File.create(path, userBlockSize: Seal.size)
     try file.setAttribute("format", Self.format)
-    try file.setAttribute("format_version", Self.formatVersion)
+    try file.setAttribute("format_version", formatVersion)
     try file.setAttribute("creator", creator)
     try file.setAttribute("created", created)
     try file.setAttribute("tokenizer", vocabulary.tokenizer.rawValue)
+    if let contentDigest { try file.setAttribute("content_digest", contentDigest) }
     try file.createDataset("vocabulary", vocabulary.tokens)
+    if let trainCounts { try file.createDataset("train_counts", trainCounts.map { UInt64($0) }) }
     let group = try file.createGroup("splits")
     for split in Split.allCases {
       guard let table = splits[split] else { continue }
@@ -64,12 +76,37 @@ extension CorpusManifest {
       try columns.createDataset("sha256", table.shards.map(\.sha256))
     }
     try file.close()
+    try Seal.write(to: path, as: .corpusManifest)
   }
 
-  /// - Throws: ``Failure`` or `H5Error` (bad data) where the file is missing, foreign, of another version, or damaged.
+  /// Reads a manifest, of version 2 and later only after its seal and its digest were found right.
+  /// - Throws: ``Failure`` or `H5Error` (bad data) where the file is missing, foreign, of a newer version, or damaged.
   init(readingFrom path: String) throws {
+    let raw = try PosixFile(path)
+    let identity = try raw.identity()
+    var version = 1
+    if try !Self.hasNoSeal(raw) {
+      let seal = try Seal(of: raw, as: .corpusManifest)
+      try seal.verifyDigest(of: raw)
+      version = seal.formatVersion
+    }
     let file = try H5File.open(path)
-    try Self.checkFormat(of: file, at: path, Self.format)
+    try self.init(file, at: path, version: version)
+    try file.close()
+    // HDF5 opens by name: what it has parsed must be the file whose digest was right.
+    guard FileIdentity(of: path) == identity else {
+      throw Failure(.badData, "changed while it was read", at: path, remedy: "start again when nothing writes to it")
+    }
+  }
+
+  /// Whether a file is one of version 1: HDF5's signature is at its very beginning.
+  static func hasNoSeal(_ file: borrowing PosixFile) throws -> Bool {
+    try file.read(Seal.hdf5Signature.count, at: 0) == Seal.hdf5Signature
+  }
+
+  private init(_ file: H5File, at path: String, version: Int) throws {
+    try Self.checkFormat(of: file, at: path, Self.format, version: version)
+    formatVersion = version
     creator = try file.attribute("creator")
     created = try file.attribute("created")
     let name: String = try file.attribute("tokenizer")
@@ -86,22 +123,27 @@ extension CorpusManifest {
     for split in Split.allCases where try file.contains("splits/\(split)") {
       splits[split] = try Self.readTable(file.openGroup("splits/\(split)"), at: "\(path):/splits/\(split)")
     }
+    guard !splits.isEmpty else { throw Failure(.badData, "lists no shards", at: "\(path):/splits") }
     self.splits = splits
-    try file.close()
+    contentDigest = version > 1 ? try file.attribute("content_digest") : nil
+    trainCounts = version > 1 ? try Self.readCounts(file, vocabulary, splits[.train], at: path) : nil
   }
 
   /// Tells a file of another program, kind or version from one that can be read.
-  static func checkFormat(of file: H5File, at path: String, _ expected: String) throws {
+  static func checkFormat(of file: H5File, at path: String, _ expected: String, version: Int) throws {
     guard try file.hasAttribute("format"), try file.hasAttribute("format_version") else {
       throw Failure(.badData, "is not a \(expected): it has no format attribute", at: path)
     }
     let format: String = try file.attribute("format")
     guard format == expected else { throw Failure(.badData, "is a '\(format)', not a '\(expected)'", at: path) }
-    let version = try file.attribute("format_version", as: Int.self)
-    guard version == formatVersion else {
+    let stated = try file.attribute("format_version", as: Int.self)
+    guard stated == version else {
       throw Failure(
-        .badData, "has format version \(version), this program reads version \(formatVersion)", at: path,
-        remedy: "run 'lockstep prepare' again")
+        .badData,
+        version == 1
+          ? "has format version \(stated), but not the seal that files have from version 2 on"
+          : "has format version \(stated), where its seal states \(version)", at: path,
+        remedy: SealedFormat.corpusManifest.remedy)
     }
   }
 
@@ -113,13 +155,34 @@ extension CorpusManifest {
     guard !files.isEmpty, [tokens.count, bytes.count, digests.count].allSatisfy({ $0 == files.count }) else {
       throw Failure(.badData, "the columns of the shard table differ in length", at: place)
     }
-    // A name with a slash would reach outside the corpus; a count is a length that memory is asked for.
-    guard files.allSatisfy({ !$0.contains("/") && !$0.isEmpty }), tokens.allSatisfy({ $0 > 0 && $0 < 1 << 48 }) else {
-      throw Failure(.badData, "the shard table holds an impossible file name or token count", at: place)
+    // A name with a slash would reach outside the corpus; a count is a length that memory is asked for, and counts are
+    // added up.
+    guard files.count <= CorpusRecipe.mostShards, files.allSatisfy({ !$0.contains("/") && !$0.isEmpty }),
+      tokens.allSatisfy({ $0 > 0 && $0 < 1 << 46 }), bytes.allSatisfy({ $0 > 0 && $0 < 1 << 46 })
+    else {
+      throw Failure(.badData, "the shard table holds an impossible file name, token count or size", at: place)
     }
     let shards = files.indices.map {
       Shard(file: files[$0], tokens: tokens[$0], bytes: bytes[$0], sha256: digests[$0])
     }
-    return SplitTable(shards: shards, unknownTokens: try group.attribute("unknown_tokens", as: Int.self))
+    let unknownTokens = try group.attribute("unknown_tokens", as: Int.self)
+    let table = SplitTable(shards: shards, unknownTokens: unknownTokens)
+    guard (0...table.tokens).contains(unknownTokens) else {
+      throw Failure(.badData, "states \(unknownTokens) unknown tokens among \(table.tokens)", at: place)
+    }
+    return table
+  }
+
+  private static func readCounts(
+    _ file: H5File, _ vocabulary: Vocabulary, _ train: SplitTable?, at path: String
+  ) throws -> [Int] {
+    let counts = try file.openDataset("train_counts").read(as: Int.self)
+    let tokens = train?.tokens ?? 0
+    guard counts.count == vocabulary.count, counts.allSatisfy({ (0...tokens).contains($0) }),
+      counts.reduce(0, { $0 &+ $1 }) == tokens
+    else {
+      throw Failure(.badData, "are not the counts of \(tokens) tokens", at: "\(path):/train_counts")
+    }
+    return counts
   }
 }

@@ -1,13 +1,15 @@
 import Failures
+import Files
 import HDF5
+import Synchronization
 
 /// A corpus directory, open for reading from any thread.
 package final class CorpusReader: Sendable {
   package let directory: String
   package let manifest: CorpusManifest
   private let sources: [Split: ShardedTokens]
-
-  static let remedy = "restore the file, or run 'lockstep prepare' again"
+  /// What version 1 does not store, once it was computed.
+  private let computed = Mutex<(contentDigest: String, trainCounts: [Int])?>(nil)
 
   /// Opens the manifest and looks at the shard files' sizes; reads no tokens.
   ///
@@ -16,32 +18,24 @@ package final class CorpusReader: Sendable {
   package init(directory name: String) throws {
     let directory = name.count > 1 && name.hasSuffix("/") ? String(name.dropLast()) : name
     let path = "\(directory)/\(CorpusManifest.fileName)"
-    guard fileSize(at: directory) != nil else {
+    guard FileIdentity(of: directory) != nil else {
       throw Failure(
         .badData, "no such corpus directory", at: directory,
         remedy: "make one with 'lockstep prepare TEXT --output DIR'")
     }
-    guard fileSize(at: path) != nil else {
+    guard FileIdentity(of: path) != nil else {
       throw Failure(
         .badData, "is not a corpus: there is no \(CorpusManifest.fileName) in it", at: directory,
         remedy: "make one with 'lockstep prepare TEXT --output DIR'")
     }
     let manifest = try CorpusManifest(readingFrom: path)
-    for shard in Split.allCases.flatMap(manifest.shards) {
-      let shardPath = "\(directory)/\(shard.file)"
-      guard let size = fileSize(at: shardPath) else {
-        throw Failure(.badData, "the shard is missing", at: shardPath, remedy: Self.remedy)
-      }
-      guard size == shard.bytes else {
-        throw Failure(
-          .badData, "the shard has \(size) bytes where the manifest says \(shard.bytes)", at: shardPath,
-          remedy: Self.remedy)
-      }
-    }
     self.directory = directory
     self.manifest = manifest
-    sources = manifest.splits.mapValues {
-      ShardedTokens(directory: directory, shards: $0.shards, vocabularySize: manifest.vocabulary.count)
+    sources = try manifest.splits.mapValues { table in
+      ShardedTokens(
+        shards: try table.shards.map {
+          try ShardFile(directory: directory, entry: $0, formatVersion: manifest.formatVersion)
+        }, vocabularySize: manifest.vocabulary.count)
     }
   }
 
@@ -67,13 +61,53 @@ package final class CorpusReader: Sendable {
   /// Compares the SHA-256 of each shard file with the manifest; reads the whole corpus.
   /// - Throws: ``Failure`` (bad data) that names the first shard that differs.
   package func verify() throws {
-    for shard in Split.allCases.flatMap(manifest.shards) where try !digestMatches(shard) {
-      throw Failure(
-        .badData, "the SHA-256 is not that of the manifest", at: "\(directory)/\(shard.file)", remedy: Self.remedy)
-    }
+    for shard in Split.allCases.flatMap(shardFiles) { try shard.verify() }
   }
 
-  func digestMatches(_ shard: CorpusManifest.Shard) throws -> Bool {
-    try sha256(ofFileAt: "\(directory)/\(shard.file)") == shard.sha256
+  func shardFiles(of split: Split) -> [ShardFile] { sources[split]?.shards ?? [] }
+}
+
+extension CorpusReader {
+  /// The SHA-256 of what the corpus says (``ContentDigest``): equal for any sharding, path and date, another for another
+  /// text of the same vocabulary. In lowercase hexadecimal digits.
+  ///
+  /// Stored in the manifest; a corpus of version 1 is read whole at the first call.
+  /// - Throws: ``Failure`` or `H5Error` (bad data), only in version 1.
+  package func contentDigest() throws -> String {
+    if let contentDigest = manifest.contentDigest { return contentDigest }
+    return try computedContent().contentDigest
+  }
+
+  /// How often each token of the vocabulary occurs in the train split, by id.
+  ///
+  /// Stored in the manifest; a corpus of version 1 is read whole at the first call.
+  /// - Throws: ``Failure`` or `H5Error` (bad data), only in version 1.
+  package func trainCounts() throws -> [Int] {
+    if let trainCounts = manifest.trainCounts { return trainCounts }
+    return try computedContent().trainCounts
+  }
+
+  private func computedContent() throws -> (contentDigest: String, trainCounts: [Int]) {
+    try computed.withLock { computed in
+      if let computed { return computed }
+      // Nothing of a shard is parsed before its digest is right.
+      try verify()
+      var tally = ContentTally(vocabulary)
+      let block = UnsafeMutableBufferPointer<Int32>.allocate(capacity: 1 << 20)
+      block.initialize(repeating: 0)
+      defer { block.deallocate() }
+      for split in Split.allCases {
+        let count = tokenCount(split)
+        for start in stride(from: 0, to: count, by: block.count) {
+          let part = UnsafeMutableBufferPointer(rebasing: block[..<min(block.count, count - start)])
+          try read(split, start..<start + part.count, into: part)
+          tally.add(UnsafeBufferPointer(part), of: split)
+        }
+      }
+      let trainCounts = tally.trainCounts
+      let content = (contentDigest: tally.finish(), trainCounts: trainCounts)
+      computed = content
+      return content
+    }
   }
 }

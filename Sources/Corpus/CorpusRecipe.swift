@@ -32,6 +32,9 @@ package struct CorpusRecipe: Sendable {
     }
   }
 
+  /// Files that a split may be cut into.
+  static let mostShards = 99_999
+
   package let texts: [String]
   package let splitting: Splitting
   package let tokenizer: Tokenizer
@@ -56,7 +59,9 @@ package struct CorpusRecipe: Sendable {
     guard !texts.isEmpty else { throw Failure(.usage, "no text is given", remedy: "name at least one text file") }
     guard !output.isEmpty else { throw Failure(.usage, "the name is empty", at: "--output") }
     guard shards >= 1 else { throw Failure(.usage, "\(shards) is below 1", at: "--shards") }
-    guard shards <= 99_999 else { throw Failure(.usage, "\(shards) is more than 99999", at: "--shards") }
+    guard shards <= Self.mostShards else {
+      throw Failure(.usage, "\(shards) is more than \(Self.mostShards)", at: "--shards")
+    }
     self.texts = texts
     self.splitting = splitting
     self.tokenizer = tokenizer

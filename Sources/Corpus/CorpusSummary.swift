@@ -1,3 +1,5 @@
+import Failures
+
 /// What `lockstep inspect` says of a corpus directory.
 package struct CorpusSummary: Codable, Sendable, Equatable {
   package struct ShardEntry: Codable, Sendable, Equatable {
@@ -33,12 +35,17 @@ package struct CorpusSummary: Codable, Sendable, Equatable {
   package let tokenizer: Tokenizer
   package let vocabularySize: Int
   package let splits: [SplitSummary]
+  /// Of all tokens; nil in version 1.
+  package let contentDigest: String?
+  /// What is wrong with the first damaged shard.
+  package private(set) var damage: Failure? = nil
 
   enum CodingKeys: String, CodingKey {
     case kind, creator, created, tokenizer, splits
     case formatVersion = "format_version"
     case digestOK = "digest_ok"
     case vocabularySize = "vocabulary_size"
+    case contentDigest = "content_digest"
   }
 
   /// Opens the corpus and compares the digest of every shard.
@@ -47,21 +54,32 @@ package struct CorpusSummary: Codable, Sendable, Equatable {
     let reader = try CorpusReader(directory: directory)
     let manifest = reader.manifest
     kind = "corpus"
-    formatVersion = CorpusManifest.formatVersion
+    formatVersion = manifest.formatVersion
     creator = manifest.creator
     created = manifest.created
     tokenizer = manifest.vocabulary.tokenizer
     vocabularySize = manifest.vocabulary.count
+    contentDigest = manifest.contentDigest
+    var damage: Failure?
     splits = try Split.allCases.compactMap { split in
       guard let table = manifest.splits[split] else { return nil }
       return SplitSummary(
         name: split.rawValue, tokens: table.tokens, unknownTokens: table.unknownTokens,
-        shards: try table.shards.map { shard in
-          ShardEntry(
-            file: shard.file, tokens: shard.tokens, bytes: shard.bytes, sha256: shard.sha256,
-            digestOK: try reader.digestMatches(shard))
+        shards: try reader.shardFiles(of: split).map { file in
+          let failure: Failure?
+          do {
+            try file.verify()
+            failure = nil
+          } catch let found as Failure {
+            failure = found
+          }
+          damage = damage ?? failure
+          return ShardEntry(
+            file: file.entry.file, tokens: file.entry.tokens, bytes: file.entry.bytes, sha256: file.entry.sha256,
+            digestOK: failure == nil)
         })
     }
-    digestOK = splits.allSatisfy { $0.shards.allSatisfy(\.digestOK) }
+    self.damage = damage
+    digestOK = damage == nil
   }
 }

@@ -1,4 +1,5 @@
 import Failures
+import Files
 import Foundation
 import HDF5
 
@@ -21,7 +22,7 @@ final class CorpusWriter: TokenOutput {
   private let plan: [PlannedShard]
 
   private var finished: [(split: Split, shard: CorpusManifest.Shard)] = []
-  private var unknownTokens: [Split: Int] = [:]
+  private var tally: ContentTally
   private var file: H5File?
   private var dataset: H5Dataset?
   private var written = 0  // tokens of the open shard
@@ -35,6 +36,7 @@ final class CorpusWriter: TokenOutput {
   ) {
     self.directory = directory
     self.vocabulary = vocabulary
+    tally = ContentTally(vocabulary)
     elementType = Self.elementType(forVocabularyOf: vocabulary.count)
     // Level 1: on token ids the higher levels cost several times the time and win a few per cent.
     storage = H5Storage(
@@ -74,9 +76,7 @@ final class CorpusWriter: TokenOutput {
       let count = min(rest.count, shard.tokens - written)
       let part = UnsafeBufferPointer(rebasing: rest.prefix(count))
       try dataset.write(part, at: [written], shape: [count])
-      if let unknown = vocabulary.unknown {
-        unknownTokens[shard.split, default: 0] += part.reduce(0) { $0 + ($1 == unknown ? 1 : 0) }
-      }
+      tally.add(part, of: shard.split)
       written += count
       rest = rest.dropFirst(count)
       if written == shard.tokens { try closeShard() }
@@ -91,12 +91,13 @@ final class CorpusWriter: TokenOutput {
     for split in Split.allCases {
       let shards = finished.filter { $0.split == split }.map(\.shard)
       guard !shards.isEmpty else { continue }
-      splits[split] = CorpusManifest.SplitTable(shards: shards, unknownTokens: unknownTokens[split] ?? 0)
+      splits[split] = CorpusManifest.SplitTable(shards: shards, unknownTokens: tally.unknownTokens[split] ?? 0)
     }
     let manifest = CorpusManifest(
-      creator: "lockstep", created: Date().formatted(.iso8601), vocabulary: vocabulary, splits: splits)
+      formatVersion: SealedFormat.corpusManifest.currentVersion, creator: "lockstep",
+      created: Date().formatted(.iso8601), vocabulary: vocabulary, splits: splits, contentDigest: tally.finish(),
+      trainCounts: tally.trainCounts)
     try manifest.write(to: "\(directory.path)/\(CorpusManifest.fileName)")
-    try directory.sync(file: CorpusManifest.fileName)
     return manifest
   }
 
@@ -111,9 +112,9 @@ final class CorpusWriter: TokenOutput {
     guard finished.count < plan.count else { throw Self.changed }
     let shard = plan[finished.count]
     let name = CorpusManifest.shardName(shard.split, shard.index)
-    let file = try H5File.create("\(directory.path)/\(name)")
+    let file = try H5File.create("\(directory.path)/\(name)", userBlockSize: Seal.size)
     try file.setAttribute("format", CorpusManifest.shardFormat)
-    try file.setAttribute("format_version", CorpusManifest.formatVersion)
+    try file.setAttribute("format_version", SealedFormat.corpusShard.currentVersion)
     try file.setAttribute("split", shard.split.rawValue)
     try file.setAttribute("shard", shard.index)
     try file.setAttribute("first_token", shard.first)
@@ -131,9 +132,9 @@ final class CorpusWriter: TokenOutput {
     dataset = nil
     try file?.close()
     file = nil
-    try directory.sync(file: name)
+    let seal = try Seal.write(to: path, as: .corpusShard)
     let entry = CorpusManifest.Shard(
-      file: name, tokens: shard.tokens, bytes: fileSize(at: path) ?? 0, sha256: try sha256(ofFileAt: path))
+      file: name, tokens: shard.tokens, bytes: Seal.size + seal.byteCount, sha256: seal.sha256)
     finished.append((shard.split, entry))
   }
 

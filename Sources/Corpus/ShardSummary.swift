@@ -1,12 +1,12 @@
 import Failures
-import Foundation
+import Files
 import HDF5
 
 /// What `lockstep inspect` says of one shard file.
 package struct ShardSummary: Codable, Sendable, Equatable {
   package let kind: String
   package let formatVersion: Int
-  /// Whether file and manifest agree; nil where no manifest that lists this file lies beside it.
+  /// True where the digest is right; nil in version 1 where no manifest that lists the file lies beside it.
   package let digestOK: Bool?
   package let split: String
   package let shard: Int
@@ -17,9 +17,12 @@ package struct ShardSummary: Codable, Sendable, Equatable {
   package let sha256: String
   package let tokenizer: String
   package let vocabularySize: Int
+  /// Whether a manifest that lists the file lies beside it.
+  package let isListed: Bool
 
   enum CodingKeys: String, CodingKey {
     case kind, split, shard, tokens, bytes, sha256, tokenizer
+    case isListed = "listed"
     case formatVersion = "format_version"
     case digestOK = "digest_ok"
     case firstToken = "first_token"
@@ -27,28 +30,50 @@ package struct ShardSummary: Codable, Sendable, Equatable {
     case vocabularySize = "vocabulary_size"
   }
 
-  /// - Throws: ``Failure`` or `H5Error` (bad data) where the file is not a corpus shard.
+  /// Reads the whole file; nothing of it is parsed before its digest is right, where one is stated.
+  /// - Throws: ``Failure`` or `H5Error` (bad data) where the file is not a corpus shard, is damaged, or is not the one
+  ///   that the manifest beside it names.
   package init(file path: String) throws {
+    let place = PathName(path)
+    let manifest = try? CorpusManifest(readingFrom: place.directory + "/" + CorpusManifest.fileName)
+    let entry = manifest.flatMap { manifest in
+      Split.allCases.flatMap(manifest.shards).first { $0.file == place.last }
+    }
+    let raw = try PosixFile(path)
+    bytes = try raw.size()
+    if try CorpusManifest.hasNoSeal(raw) {
+      formatVersion = 1
+      sha256 = try raw.sha256(from: 0)
+      digestOK = entry == nil ? nil : true
+    } else {
+      let seal = try Seal(of: raw, as: .corpusShard)
+      try seal.verifyDigest(of: raw)
+      (formatVersion, sha256, digestOK) = (seal.formatVersion, seal.sha256, true)
+    }
+    isListed = entry != nil
+    if let entry, entry.sha256 != sha256 {
+      throw Failure(
+        .badData,
+        formatVersion == 1
+          ? "damaged: the SHA-256 is not that of the manifest" : "is not the shard that the manifest beside it names",
+        at: path, remedy: SealedFormat.corpusShard.remedy)
+    }
     let file = try H5File.open(path)
-    try CorpusManifest.checkFormat(of: file, at: path, CorpusManifest.shardFormat)
+    try CorpusManifest.checkFormat(of: file, at: path, CorpusManifest.shardFormat, version: formatVersion)
     let dataset = try file.openDataset("tokens")
+    let shape = try dataset.shape()
     kind = "shard"
-    formatVersion = CorpusManifest.formatVersion
     split = try file.attribute("split")
     shard = try file.attribute("shard", as: Int.self)
     firstToken = try file.attribute("first_token", as: Int.self)
-    tokens = try dataset.shape().reduce(1, *)
     elementType = try dataset.elementType()?.rawValue ?? "unknown"
     tokenizer = try file.attribute("tokenizer")
     vocabularySize = try file.attribute("vocabulary_size", as: Int.self)
-    bytes = fileSize(at: path) ?? 0
-    let digest = try Corpus.sha256(ofFileAt: path)
-    sha256 = digest
-    let place = PathName(path)
-    let manifest = try? CorpusManifest(readingFrom: place.directory + "/" + CorpusManifest.fileName)
-    let listed = manifest.flatMap { manifest in
-      Split.allCases.flatMap(manifest.shards).first { $0.file == place.last }
+    guard shape.count == 1, (0..<1 << 62).contains(firstToken), shape[0] < 1 << 62 else {
+      throw Failure(
+        .badData, "can't begin at token \(firstToken) of a split and have shape \(shape)", at: "\(path):/tokens",
+        remedy: SealedFormat.corpusShard.remedy)
     }
-    digestOK = listed.map { $0.sha256 == digest }
+    tokens = shape[0]
   }
 }

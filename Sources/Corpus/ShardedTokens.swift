@@ -1,4 +1,5 @@
 import Failures
+import Files
 import HDF5
 import Synchronization
 
@@ -7,8 +8,7 @@ import Synchronization
 /// Shards are opened when they are first needed, and only so many are open at a time.
 final class ShardedTokens: TokenSource {
   let count: Int
-  private let directory: String
-  private let shards: [CorpusManifest.Shard]
+  let shards: [ShardFile]
   private let vocabularySize: Int
   /// The first token of each shard, and at the end the number of tokens.
   private let starts: [Int]
@@ -17,11 +17,10 @@ final class ShardedTokens: TokenSource {
   /// Well below the usual limit of 1024 descriptors a process, with many workers in it.
   private static let openLimit = 16
 
-  init(directory: String, shards: [CorpusManifest.Shard], vocabularySize: Int) {
-    self.directory = directory
+  init(shards: [ShardFile], vocabularySize: Int) {
     self.shards = shards
     self.vocabularySize = vocabularySize
-    starts = shards.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.tokens) }
+    starts = shards.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.entry.tokens) }
     count = starts[shards.count]
   }
 
@@ -52,7 +51,17 @@ final class ShardedTokens: TokenSource {
   }
 
   private func read(_ rows: Range<Int>, ofShard index: Int, into ids: UnsafeMutableBufferPointer<Int32>) throws {
-    let place = "\(directory)/\(shards[index].file):/tokens"
+    let shard = shards[index]
+    // A shard is looked at after each read: what was read of one that had changed before is not the corpus's.
+    repeat {
+      try readOnce(rows, ofShard: index, into: ids)
+      if try shard.checkUnchanged() { return }
+      open.withLock { $0[index] = nil }
+    } while true
+  }
+
+  private func readOnce(_ rows: Range<Int>, ofShard index: Int, into ids: UnsafeMutableBufferPointer<Int32>) throws {
+    let place = "\(shards[index].path):/tokens"
     let dataset = try self.dataset(ofShard: index)
     do {
       try dataset.read(rows, into: ids)
@@ -61,14 +70,14 @@ final class ShardedTokens: TokenSource {
       let isChecksum = trace.contains("fletcher32") || trace.contains("checksum")
       throw Failure(
         .badData, "\(isChecksum ? "checksum mismatch" : "can't read the tokens") in rows \(rows)", at: place,
-        cause: isChecksum ? nil : error.cause, remedy: CorpusReader.remedy)
+        cause: isChecksum ? nil : error.cause, remedy: SealedFormat.corpusShard.remedy)
     }
     // An id beyond the vocabulary would be an index out of range in the embedding.
     let largest = ids.reduce(UInt32(0)) { max($0, UInt32(bitPattern: $1)) }
     guard largest < UInt32(vocabularySize) else {
       throw Failure(
         .badData, "a token id in rows \(rows) is not in the vocabulary of \(vocabularySize)", at: place,
-        remedy: CorpusReader.remedy)
+        remedy: SealedFormat.corpusShard.remedy)
     }
   }
 
@@ -76,20 +85,7 @@ final class ShardedTokens: TokenSource {
     try open.withLock { open in
       if let dataset = open[index] { return dataset }
       if open.count >= Self.openLimit, let victim = open.keys.first { open[victim] = nil }
-      let shard = shards[index]
-      let path = "\(directory)/\(shard.file)"
-      let file = try H5File.open(path)
-      try CorpusManifest.checkFormat(of: file, at: path, CorpusManifest.shardFormat)
-      let dataset = try file.openDataset("tokens")
-      let shape = try dataset.shape()
-      guard shape == [shard.tokens] else {
-        throw Failure(
-          .badData, "has shape \(shape) where the manifest says [\(shard.tokens)]", at: "\(path):/tokens",
-          remedy: CorpusReader.remedy)
-      }
-      guard [.uint8, .uint16, .uint32].contains(try dataset.elementType()) else {
-        throw Failure(.badData, "does not hold unsigned integers", at: "\(path):/tokens", remedy: CorpusReader.remedy)
-      }
+      let dataset = try shards[index].open()
       open[index] = dataset
       return dataset
     }

@@ -39,7 +39,7 @@ struct StagedDirectory: Sendable {
     }
   }
 
-  /// Gives the directory its name. Its files must have been synced by ``sync(file:)``.
+  /// Gives the directory its name. Its files must be on the disk.
   func publish() throws {
     try Self.sync(path, what: "can't sync the directory")
     let parent = PathName(destination).directory
@@ -64,11 +64,6 @@ struct StagedDirectory: Sendable {
 
   func discard() {
     try? FileManager.default.removeItem(atPath: path)
-  }
-
-  /// Brings a file's content to the disk.
-  func sync(file name: String) throws {
-    try Self.sync("\(path)/\(name)", what: "can't sync the file")
   }
 
   private static func sync(_ path: String, what: String) throws {

@@ -20,25 +20,38 @@ package struct PosixFile: ~Copyable {
 
   /// Bytes in the file; throws if it is no regular file.
   package func size() throws -> Int {
-    var status = stat()
-    guard fstat(descriptor, &status) == 0 else { throw Failure.posix(exitStatus, "can't be examined", at: path) }
+    let status = try status()
     guard status.st_mode & S_IFMT == S_IFREG else {
       throw Failure(exitStatus, "is \(status.st_mode & S_IFMT == S_IFDIR ? "a directory" : "not a file")", at: path)
     }
     return Int(status.st_size)
   }
 
+  func status() throws -> stat {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw Failure.posix(exitStatus, "can't be examined", at: path) }
+    return status
+  }
+
   /// Up to `count` bytes from `offset`; fewer only at the end of the file.
   package func read(_ count: Int, at offset: Int) throws -> [UInt8] {
     try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-      while filled < count {
-        let got = pread(descriptor, buffer.baseAddress! + filled, count - filled, off_t(offset + filled))
-        if got < 0, errno == EINTR { continue }
-        guard got >= 0 else { throw Failure.posix(exitStatus, "can't be read", at: path) }
-        if got == 0 { break }
-        filled += got
-      }
+      filled = try read(
+        into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count]), at: offset)
     }
+  }
+
+  /// Fills the buffer with the bytes from `offset`; returns how many there were, fewer only at the end of the file.
+  package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws -> Int {
+    var filled = 0
+    while filled < buffer.count {
+      let got = pread(descriptor, buffer.baseAddress! + filled, buffer.count - filled, off_t(offset + filled))
+      if got < 0, errno == EINTR { continue }
+      guard got >= 0 else { throw Failure.posix(exitStatus, "can't be read", at: path) }
+      if got == 0 { break }
+      filled += got
+    }
+    return filled
   }
 
   package func write(_ bytes: [UInt8], at offset: Int) throws {

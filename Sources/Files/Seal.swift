@@ -79,7 +79,7 @@ extension Seal {
     let file = try PosixFile(path, O_RDWR | O_NOFOLLOW)
     let seal = Seal(
       format: format, formatVersion: format.currentVersion, byteCount: try file.size() - size,
-      sha256: try digest(of: file), notes: notes)
+      sha256: try file.sha256(from: size), notes: notes)
     try file.write(seal.block, at: 0)
     try file.synchronize()
     return seal
@@ -88,7 +88,12 @@ extension Seal {
   /// Reads and checks the block of a file, and that the file has the length that it states; not yet the digest.
   /// - Throws: `Failure` (bad data): missing, empty, foreign, truncated, damaged, or of a newer version.
   package init(of path: String, as format: SealedFormat) throws {
-    let file = try PosixFile(path)
+    try self.init(of: PosixFile(path), as: format)
+  }
+
+  /// As ``init(of:as:)-(String,_)``, of an open file: what is then read through it is what was checked.
+  package init(of file: borrowing PosixFile, as format: SealedFormat) throws {
+    let path = file.path
     let size = try file.size()
     let block = try file.read(Self.size, at: 0)
     guard !block.isEmpty else {
@@ -127,9 +132,15 @@ extension Seal {
   /// Reads the file and compares its digest with the stated one.
   /// - Throws: `Failure` (bad data) if they differ.
   package func verifyDigest(of path: String) throws {
-    guard try Self.digest(of: PosixFile(path)) == sha256 else {
+    try verifyDigest(of: PosixFile(path))
+  }
+
+  /// As ``verifyDigest(of:)-(String)``, of an open file.
+  /// - Parameter didRead: called after each mebibyte; what it throws ends the reading.
+  package func verifyDigest(of file: borrowing PosixFile, didRead: () throws -> Void = {}) throws {
+    guard try file.sha256(from: Self.size, didRead: didRead) == sha256 else {
       throw Failure(
-        .badData, "damaged: its content does not match its SHA-256", at: path, remedy: format.remedy)
+        .badData, "damaged: its content does not match its SHA-256", at: file.path, remedy: format.remedy)
     }
   }
 
@@ -200,22 +211,33 @@ extension Seal {
         .badData, "is an HDF5 file, but not a Lockstep \(format.noun)", at: file.path,
         remedy: format.remedyForPlainHDF5)
     }
+    // Another kind of sealed file says what it is; its checksum tells it from a damaged first line.
+    if block.starts(with: Array("lockstep ".utf8)), (try? lines(of: block, format, path: file.path)) != nil {
+      let kind = String(decoding: block.prefix { $0 != 0x0A }, as: UTF8.self)
+      return Failure(.badData, "is a '\(kind)', not a Lockstep \(format.noun)", at: file.path)
+    }
     if try block.allSatisfy({ $0 == 0 }) && file.read(hdf5Signature.count, at: size) == hdf5Signature {
       return Failure(
         .badData, "is a \(format.noun) that was never finished", at: file.path, remedy: format.remedy)
     }
     return Failure(.badData, "is not a Lockstep \(format.noun)", at: file.path)
   }
+}
 
-  /// The SHA-256 of all that follows the block, a mebibyte at a time.
-  private static func digest(of file: borrowing PosixFile) throws -> String {
+extension PosixFile {
+  /// The SHA-256 of all bytes from `offset` on, in lowercase hexadecimal digits.
+  /// - Parameter didRead: called after each mebibyte; what it throws ends the reading.
+  package func sha256(from offset: Int, didRead: () throws -> Void = {}) throws -> String {
     var hash = SHA256()
-    var offset = size
+    var offset = offset
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+    defer { buffer.deallocate() }
     while true {
-      let bytes = try file.read(1 << 20, at: offset)
-      if bytes.isEmpty { return hash.finalize().hexadecimal }
-      hash.update(data: bytes)
-      offset += bytes.count
+      let count = try read(into: buffer, at: offset)
+      if count == 0 { return hash.finalize().hexadecimal }
+      hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+      offset += count
+      try didRead()
     }
   }
 }

@@ -10,12 +10,10 @@ struct CorpusReport: InspectionReport {
   func encode(to encoder: any Encoder) throws { try summary.encode(to: encoder) }
 
   var damage: Failure? {
-    let damaged = summary.splits.flatMap(\.shards).filter { !$0.digestOK }
-    guard let first = damaged.first else { return nil }
-    let others = damaged.count > 1 ? ", nor are those of \(damaged.count - 1) more shards" : ""
-    return Failure(
-      .badData, "damaged: the SHA-256 is not that of the manifest\(others)", at: "\(directory)/\(first.file)",
-      remedy: "restore the file, or run 'lockstep prepare' again")
+    guard var damage = summary.damage else { return nil }
+    let others = summary.splits.flatMap(\.shards).filter { !$0.digestOK }.count - 1
+    if others > 0 { damage.what += " (and \(others) more \(others == 1 ? "shard is" : "shards are") damaged)" }
+    return damage
   }
 
   var text: String {
@@ -26,6 +24,7 @@ struct CorpusReport: InspectionReport {
         ("format", "version \(summary.formatVersion), written by \(summary.creator), \(summary.created)"),
         ("size", "\(readable(bytes: shards.reduce(0) { $0 + $1.bytes })) in \(grouped(shards.count)) shards"),
         ("vocabulary", "\(grouped(summary.vocabularySize)) tokens, \(summary.tokenizer.rawValue)"),
+        ("content", summary.contentDigest.map { "SHA-256 \($0)" }),
       ])
     var splits = TextTable(["split", "tokens", "unknown", "shards", "bytes"])
     for split in summary.splits {
@@ -49,20 +48,11 @@ struct ShardReport: InspectionReport {
 
   func encode(to encoder: any Encoder) throws { try summary.encode(to: encoder) }
 
-  var damage: Failure? {
-    guard summary.digestOK == false else { return nil }
-    return Failure(
-      .badData, "damaged: the SHA-256 is not that of the manifest", at: path,
-      remedy: "restore the file, or run 'lockstep prepare' again")
-  }
+  var damage: Failure? { nil }
 
   var text: String {
-    let verdict =
-      switch summary.digestOK {
-      case true?: "intact"
-      case false?: "DAMAGED"
-      case nil: "not in a manifest beside it"
-      }
+    let verdict = [summary.digestOK == true ? "intact" : nil, summary.isListed ? nil : "not in a manifest beside it"]
+      .compactMap { $0 }.joined(separator: ", ")
     let (first, count) = (summary.firstToken, summary.tokens)
     return sheet(
       "\(path): corpus shard, \(verdict)",
@@ -72,10 +62,31 @@ struct ShardReport: InspectionReport {
         ("split", "\(summary.split), shard \(summary.shard)"),
         (
           "tokens",
-          "\(grouped(count)) \(summary.elementType) (\(grouped(first)) to \(grouped(first + count - 1)) of the split)"
+          "\(grouped(count)) \(summary.elementType) (\(grouped(first)) to \(grouped(first + max(count, 1) - 1)) of the split)"
         ),
         ("vocabulary", "\(grouped(summary.vocabularySize)) tokens, \(summary.tokenizer)"),
       ]
     ).joined(separator: "\n")
+  }
+}
+
+/// What `inspect` says of a file of a corpus that is damaged: nothing but that.
+struct DamagedCorpusReport: InspectionReport {
+  let kind: CorpusFile
+  let path: String
+  let failure: Failure
+
+  var damage: Failure? { failure }
+  var text: String { sheet("\(path): corpus \(kind), DAMAGED", []).joined(separator: "\n") }
+
+  private enum CodingKeys: String, CodingKey {
+    case kind, digestOk, damage
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(kind == .manifest ? "corpus" : "shard", forKey: .kind)
+    try container.encode(false, forKey: .digestOk)
+    try container.encode(failure.description, forKey: .damage)
   }
 }

@@ -33,7 +33,7 @@ struct InspectCommand: ParsableCommand {
     }
     guard isDirectory.boolValue else { return try report(onFile: path) }
     if FileManager.default.fileExists(atPath: "\(path)/\(CorpusManifest.fileName)") {
-      return CorpusReport(summary: try CorpusSummary(directory: path), directory: path)
+      return try report(onCorpus: path)
     }
     guard let latest = CheckpointStore.latest(in: path) else {
       throw Failure(
@@ -45,18 +45,38 @@ struct InspectCommand: ParsableCommand {
 
   private static func report(onFile path: String) throws -> any InspectionReport {
     if try Seal.isPresent(in: path, as: .checkpoint) { return try CheckpointReport(path: path) }
+    if let kind = try CorpusFile(path: path) { return try report(on: kind, at: path) }
     let beginning = try firstBytes(of: path)
     guard beginning == Seal.hdf5Signature else {
       // Nothing, or a first block that nothing was written to yet: the seal knows what to say of those.
       if beginning.allSatisfy({ $0 == 0 }) { _ = try Seal(of: path, as: .checkpoint) }
       throw Failure(.badData, "is neither a Lockstep file nor an HDF5 file of tensors", at: path)
     }
-    switch try CorpusFile(path: path) {
-    case .manifest:
-      let directory = PathName(path).directory
-      return CorpusReport(summary: try CorpusSummary(directory: directory), directory: directory)
-    case .shard: return ShardReport(summary: try ShardSummary(file: path), path: path)
-    case nil: return try TensorsReport(path: path)
+    return try TensorsReport(path: path)
+  }
+
+  private static func report(onCorpus directory: String) throws -> any InspectionReport {
+    let manifest = "\(directory)/\(CorpusManifest.fileName)"
+    return try report(.manifest, at: manifest) {
+      CorpusReport(summary: try CorpusSummary(directory: directory), directory: directory)
+    }
+  }
+
+  private static func report(on kind: CorpusFile, at path: String) throws -> any InspectionReport {
+    switch kind {
+    case .manifest: try report(onCorpus: PathName(path).directory)
+    case .shard: try report(.shard, at: path) { ShardReport(summary: try ShardSummary(file: path), path: path) }
+    }
+  }
+
+  /// A file that is sealed as one of a corpus and damaged is reported, not thrown.
+  private static func report(
+    _ kind: CorpusFile, at path: String, _ body: () throws -> any InspectionReport
+  ) throws -> any InspectionReport {
+    do {
+      return try body()
+    } catch let failure as Failure where failure.place == path && (try? CorpusFile(path: path)) == kind {
+      return DamagedCorpusReport(kind: kind, path: path, failure: failure)
     }
   }
 

@@ -84,11 +84,14 @@ extension EndToEndTests {
         try expectRefused(
           name, "is not a Lockstep checkpoint", inspection: "is neither a Lockstep file nor an HDF5 file", workspace)
       }
-      // A shard is HDF5, but no checkpoint; inspect knows what it is.
-      for arguments in [
-        ["evaluate", "corpus/train-00000.h5", "--corpus", "corpus"], ["generate", "corpus/manifest.h5"],
+      // A file of a corpus is no checkpoint; its seal says what it is.
+      for (name, kind, arguments) in [
+        ("corpus/train-00000.h5", "shard", ["evaluate", "corpus/train-00000.h5", "--corpus", "corpus"]),
+        ("corpus/manifest.h5", "manifest", ["generate", "corpus/manifest.h5"]),
       ] {
-        #expect(try workspace.fail(65, arguments).contains("is an HDF5 file, but not a Lockstep checkpoint"))
+        #expect(
+          try workspace.fail(65, arguments)
+            == "error: \(name): is a 'lockstep corpus \(kind)', not a Lockstep checkpoint")
       }
       // A checkpoint without its first block is plain HDF5, whose tensors can be listed but not trusted.
       try write(try workspace.bytes("run/latest").dropFirst(512), workspace, "tensors.h5")

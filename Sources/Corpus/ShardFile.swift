@@ -1,0 +1,102 @@
+import Failures
+import Files
+import HDF5
+import Synchronization
+
+/// One shard on disk: what the manifest says of it, and which file was found there.
+///
+/// A file that changes while it is in use is noticed by its identity: ``checkUnchanged()``.
+final class ShardFile: Sendable {
+  let path: String
+  let entry: CorpusManifest.Shard
+  /// Of the manifest; shards of version 1 have no seal.
+  private let formatVersion: Int
+  private let identity: Mutex<FileIdentity>
+
+  /// Looks at the file without opening it.
+  /// - Throws: ``Failure`` (bad data) where it is missing or has another size than the manifest says.
+  init(directory: String, entry: CorpusManifest.Shard, formatVersion: Int) throws {
+    let path = "\(directory)/\(entry.file)"
+    guard let identity = FileIdentity(of: path) else {
+      throw Failure(.badData, "the shard is missing", at: path, remedy: SealedFormat.corpusShard.remedy)
+    }
+    guard identity.size == entry.bytes else {
+      throw Failure(
+        .badData, "the shard has \(identity.size) bytes where the manifest says \(entry.bytes)", at: path,
+        remedy: SealedFormat.corpusShard.remedy)
+    }
+    self.path = path
+    self.entry = entry
+    self.formatVersion = formatVersion
+    self.identity = Mutex(identity)
+  }
+
+  /// Which file it was when it was last looked at.
+  var currentIdentity: FileIdentity { identity.withLock { $0 } }
+
+  /// Reads the whole file and compares its digest with the manifest's.
+  /// - Parameter didRead: called after each mebibyte; what it throws ends the reading.
+  /// - Throws: ``Failure`` (bad data) where the file is damaged, another one, or changes meanwhile.
+  func verify(didRead: () throws -> Void = {}) throws {
+    let raw = try PosixFile(path)
+    let found = try raw.identity()
+    if formatVersion > 1 {
+      try checkSeal(of: raw).verifyDigest(of: raw, didRead: didRead)
+    } else if try raw.sha256(from: 0, didRead: didRead) != entry.sha256 {
+      throw Failure(
+        .badData, "the SHA-256 is not that of the manifest", at: path, remedy: SealedFormat.corpusShard.remedy)
+    }
+    guard FileIdentity(of: path) == found, try raw.identity() == found else { throw changed(nil) }
+    identity.withLock { $0 = found }
+  }
+
+  /// Whether the file is still the one that was found. Of one that was written to or replaced the content decides:
+  /// where it is still that of the manifest the answer is no, and what was opened before must be opened again.
+  /// - Throws: ``Failure`` (bad data) where the content is another.
+  func checkUnchanged() throws -> Bool {
+    guard FileIdentity(of: path) != currentIdentity else { return true }
+    do {
+      try verify()
+    } catch let failure as Failure {
+      throw changed(failure)
+    }
+    return false
+  }
+
+  /// Opens the dataset of token ids.
+  /// - Throws: ``Failure`` or `H5Error` (bad data) where the file is not the shard that the manifest names.
+  func open() throws -> H5Dataset {
+    var version = formatVersion
+    if formatVersion > 1 { version = try checkSeal(of: PosixFile(path)).formatVersion }
+    let file = try H5File.open(path)
+    try CorpusManifest.checkFormat(of: file, at: path, CorpusManifest.shardFormat, version: version)
+    let dataset = try file.openDataset("tokens")
+    let shape = try dataset.shape()
+    guard shape == [entry.tokens] else {
+      throw Failure(
+        .badData, "has shape \(shape) where the manifest says [\(entry.tokens)]", at: "\(path):/tokens",
+        remedy: SealedFormat.corpusShard.remedy)
+    }
+    guard [.uint8, .uint16, .uint32].contains(try dataset.elementType()) else {
+      throw Failure(
+        .badData, "does not hold unsigned integers", at: "\(path):/tokens", remedy: SealedFormat.corpusShard.remedy)
+    }
+    return dataset
+  }
+
+  private func checkSeal(of raw: borrowing PosixFile) throws -> Seal {
+    let seal = try Seal(of: raw, as: .corpusShard)
+    guard seal.sha256 == entry.sha256 else {
+      throw Failure(
+        .badData, "is not the shard that the manifest names: its SHA-256 is another", at: path,
+        remedy: SealedFormat.corpusShard.remedy)
+    }
+    return seal
+  }
+
+  private func changed(_ failure: Failure?) -> Failure {
+    Failure(
+      .badData, "the shard changed while it was in use", at: path, cause: failure?.what,
+      remedy: "restore the corpus, and start again when nothing writes to it")
+  }
+}
