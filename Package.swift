@@ -38,6 +38,7 @@ let package = Package(
     .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
     .systemLibrary(name: "CLinux"),
     .target(name: "CArguments"),
+    .target(name: "CProgram"),
     // Unoptimised C is two orders of magnitude slower, so these kernels are optimised in debug builds too.
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3", "-fno-math-errno"])]),
 
@@ -49,14 +50,14 @@ let package = Package(
     room("Optimizers", ["Kernels", "Arena", "Failures"]),
     room("HDF5", ["CHDF5", "Failures"]),
     room("MPI", ["CMPI", "Failures"]),
-    room("Workers", ["MPI", "Arena", "Files", "Failures", "CLinux"]),
+    room("Workers", ["MPI", "Arena", "Files", "Failures", "CLinux", "CProgram", crypto]),
     room("Corpus", ["HDF5", "Files", "Failures", crypto]),
     room("Checkpoints", ["HDF5", "Files", "Failures"]),
     room("Configuration", ["Failures", yams]),
     room(
       "Training",
       [
-        "Recurrent", "Optimizers", "Workers", "Corpus", "Checkpoints", "Configuration", "Arena", "Kernels",
+        "Recurrent", "Optimizers", "Workers", "Corpus", "Checkpoints", "HDF5", "Configuration", "Arena", "Kernels",
         "Files", "Failures", logging, crypto,
       ]),
     .executableTarget(

@@ -44,6 +44,8 @@ package struct TrainingConfiguration: Sendable, Equatable {
   package var checkpointEvery = 0
   /// Steps between progress lines where standard error is not a terminal.
   package var logEvery = 100
+  /// Seconds that MPI ranks wait for one of them before the job ends; 0 = for ever, with a warning every minute.
+  package var stallTimeout = 0.0
 
   package var length: Length {
     if let epochs { return .epochs(epochs) }
@@ -91,6 +93,11 @@ package struct TrainingConfiguration: Sendable, Equatable {
     .integer(
       "training.log_every", \.training.logEvery, 1...1_000_000_000,
       "Steps between progress lines where the output is not a terminal"
+    ).freeOnResume(),
+    .number(
+      "training.stall_timeout", \.training.stallTimeout, .atLeast(0),
+      "Seconds that MPI ranks wait for one that does not reach the exchange, before the job ends; checkpoints, "
+        + "validations and first reads don't count; 0 = wait, and warn every minute"
     ).freeOnResume(),
   ]
 }

@@ -2,7 +2,14 @@ import CHDF5
 import Foundation
 
 /// The door to the C library: one lock, quiet error handling, and the check of every status.
-enum H5Library {
+package enum H5Library {
+  /// The version of the library that is loaded, such as `1.10.8`.
+  package static let version: String = {
+    var (major, minor, release): (UInt32, UInt32, UInt32) = (0, 0, 0)
+    let status = locked { H5get_libversion(&major, &minor, &release) }
+    return status < 0 ? "unknown" : "\(major).\(minor).\(release)"
+  }()
+
   /// Distributions build HDF5 without thread safety, and workers may be threads of one process; so every call, and the
   /// look at the error stack that belongs to it, happens under this one lock.
   private static let lock = NSRecursiveLock()

@@ -27,6 +27,9 @@ package struct Launcher: Equatable, Sendable {
   /// The launcher of this process, or nil when none started it.
   package static let current = detect { name in getenv(name).map { String(cString: $0) } }
 
+  /// Tasks of the `srun` that started this process, MPI or not; nil where none did. A batch script is a step of one task.
+  package static let slurmTasks = getenv("SLURM_STEP_NUM_TASKS").flatMap { Int(String(cString: $0)) }
+
   /// Looks for a launcher's variables by `variable`, which gives the value of an environment variable.
   package static func detect(variable: (String) -> String?) -> Launcher? {
     for (rankName, sizeName) in variables {

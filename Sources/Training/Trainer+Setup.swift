@@ -24,23 +24,18 @@ extension Trainer {
     wanted == .bf16 && Precision.bf16.isAvailable ? .bf16 : .f32
   }
 
-  /// A checkpoint that a run with `configuration` may go on from.
-  static func openCheckpoint(
-    _ name: String, _ configuration: RunConfiguration, _ corpus: CorpusReader
-  ) throws -> CheckpointReader {
-    let path = try CheckpointStore.resolve(name, in: configuration.run.directory)
-    let reader = try CheckpointReader(path: path)
+  /// Checks that a run with `configuration` may resume from a checkpoint.
+  static func check(_ reader: CheckpointReader, _ configuration: RunConfiguration, _ corpus: CorpusReader) throws {
     let saved = try reader.savedConfiguration()
     try configuration.checkResumable(from: saved)
     let vocabulary = try reader.vocabulary()
     guard vocabulary == corpus.vocabulary else {
       throw Failure(
-        .badData, "the checkpoint has another vocabulary than the corpus \(corpus.directory)", at: path,
+        .badData, "the checkpoint has another vocabulary than the corpus \(corpus.directory)", at: reader.path,
         cause: "\(vocabulary.count) \(reader.header.tokenizer) tokens against \(corpus.vocabulary.count) "
           + "\(corpus.vocabulary.tokenizer.rawValue) tokens",
         remedy: "give the corpus that the run was started with as data.corpus")
     }
-    return reader
   }
 
   /// The evaluator of the validation split, on as many streams as training has, or as the split has tokens for.

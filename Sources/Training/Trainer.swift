@@ -65,12 +65,20 @@ package final class Trainer {
     self.group = group
     self.configuration = configuration
     self.logger = logger
+    let limit = configuration.training.stallTimeout
+    group.setStallLimit(
+      limit > 0 ? limit : nil, named: "training.stall_timeout",
+      remedy: "the last checkpoint is intact: go on with --resume latest")
     let training = configuration.training
-    let (corpus, checkpoint) = try group.agreeing {
+    try group.compare(configuration.fingerprint(resuming: resume))
+    let corpus = try group.agreeing {
       try Self.checkWorkers(group.count, configuration)
-      let corpus = try CorpusReader(directory: configuration.data.corpus)
-      return (corpus, try resume.map { try Self.openCheckpoint($0, configuration, corpus) })
+      return try CorpusReader(directory: configuration.data.corpus)
     }
+    let checkpoint = try resume.map { try CheckpointReader.open($0, in: configuration.run.directory, by: group) }
+    try group.agreeing { if let checkpoint { try Self.check(checkpoint, configuration, corpus) } }
+    try group.compare(
+      corpus, initialParameters: checkpoint == nil ? configuration.model.initialParameters : nil)
     self.corpus = corpus
     let shape = configuration.modelShape(vocabularySize: corpus.vocabulary.count)
     let (weights, isShared) = try ModelWeights.shared(
@@ -139,6 +147,7 @@ package final class Trainer {
     }
     while position.step < totalSteps, !wasStopped {
       let start = clock.now
+      group.enter(.training, step: position.step + 1)
       if position.window == 0 { model.resetStates() }
       let (rate, epoch) = (schedule.rate(step: position.step, epoch: position.epoch), position.epoch + 1)
       let tokens = streams.tokens(inWindow: position.window)
@@ -146,6 +155,7 @@ package final class Trainer {
       position.advance(tokens: tokens, windows: streams.windowCount)
       wasStopped = outcome.stopRequested
 
+      group.enter(.recording, step: position.step)
       if let journal {
         let seconds = (clock.now - start) / .seconds(1)
         let record = StepRecord(
@@ -157,6 +167,7 @@ package final class Trainer {
       if isDue(every: configuration.training.validateEvery) { isBest = try validate() }
       if isBest || wasStopped || isDue(every: configuration.training.checkpointEvery) { try writeCheckpoint() }
     }
+    group.enter(.ending, step: position.step)
     try group.agreeing { try journal?.flush() }
     return Summary(
       position: position, validation: lastValidation,
@@ -187,6 +198,7 @@ package final class Trainer {
       case .tokenMean: 1 / Double(tokens)
       case .windowSum: 1 / Double(configuration.data.streams)
       }
+    group.enter(.exchanging, step: position.step + 1)
     return try exchange.step(
       scale: scale, clipNorm: configuration.training.clipNorm, learningRate: learningRate, failure: failure
     ) { outcome in
@@ -219,6 +231,7 @@ package final class Trainer {
   /// Validates; collective. Returns whether the loss is the lowest so far.
   private func validate() throws -> Bool {
     guard let evaluator else { return false }
+    group.enter(.validating, step: position.step)
     let result = try evaluator.evaluate { [journal] share in
       journal?.show("validating: \(Int(share * 100)) %")
     }

@@ -54,20 +54,43 @@ private func checkAgreement(_ workers: any WorkerGroup) throws {
   // Each worker alone, then all from each rank upwards.
   for first in 0..<count {
     for failing in [first..<first + 1, first..<count] {
-      let expected = WorkerFailure(
-        rank: first, message: badFile(of: first).description, exitStatus: .badData,
-        failedEverywhere: failing.count == count)
       do {
         try workers.agreeing { if failing.contains(rank) { throw badFile(of: rank) } }
         throw Failure(.softwareFault, "workers \(failing) failed, and worker \(rank) was not told")
       } catch let failure as WorkerFailure {
-        try expect(failure == expected, "worker \(rank) was told \(failure)")
+        // Each has a file of its own, so each is named.
+        let isAsExpected =
+          failure.rank == first && failure.message == badFile(of: first).description && failure.exitStatus == .badData
+          && failure.failedEverywhere == (count == 1) && failure.messages.count == failing.count
+          && zip(failing, failure.messages).allSatisfy {
+            $1.contains("file-\($0): ") && (count == 1 || $1.contains(" \($0)"))
+          }
+        try expect(isAsExpected, "worker \(rank) was told \(failure)")
         // Passing on what has been agreed must not put it into another wrapping.
         do { try workers.agree(failure) } catch let again as WorkerFailure { try expect(again == failure, "\(again)") }
       }
     }
   }
   try workers.agree(nil)
+  // What all meet names none.
+  do {
+    try workers.agree(badFile(of: 0))
+  } catch let failure as WorkerFailure {
+    try expect(failure.failedEverywhere && "\(failure)" == "\(badFile(of: 0))", "worker \(rank) was told \(failure)")
+  }
+
+  var fingerprint = Fingerprint()
+  fingerprint.add("the size", "7", remedy: "use one size")
+  try workers.compare(fingerprint)
+  guard count > 1 else { return }
+  fingerprint.add("the seed", rank == 1 ? "1" : "3", remedy: "use one seed", exitStatus: .badData)
+  do {
+    try workers.compare(fingerprint)
+    throw Failure(.softwareFault, "worker \(rank) was not told of a difference")
+  } catch let failure as WorkerFailure {
+    let isNamed = failure.message.contains(" 1") && failure.message.contains(": the seed is 1, ")
+    try expect(isNamed && failure.exitStatus == .badData, "worker \(rank) was told \(failure)")
+  }
 }
 
 /// The last worker is signalled while all go through their steps: all must stop after the same one.

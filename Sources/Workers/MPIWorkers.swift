@@ -8,82 +8,95 @@ import Synchronization
 ///
 /// Its calls belong on the thread that initialised MPI.
 package struct MPIWorkers: WorkerGroup {
-  private let world: Communicator
-  package let sharesMemory: Bool
+  private var world: Communicator
+  package private(set) var sharesMemory = false
+  private let activity = Activity()
+  private var watchdog: Watchdog?
 
-  private init(_ world: Communicator, sharesMemory: Bool) {
-    (self.world, self.sharesMemory) = (world, sharesMemory)
+  /// Ranks that share no memory and do not watch each other. Not collective.
+  init(_ world: Communicator) { self.world = world }
+
+  /// The same ranks, sharing memory where all run on one machine and want to; collective.
+  func sharingMemory(wanted: Bool) throws -> MPIWorkers {
+    var sharing = self
+    sharing.sharesMemory = true
+    sharing.sharesMemory = try world.size > 1 && sharing.canShareMemory(wanted: wanted)
+    return sharing
   }
 
-  /// Collective.
-  ///
-  /// - Parameter sharedMemory: whether ranks may share memory, where all run on one machine.
-  package init(_ world: Communicator, sharedMemory: Bool) throws {
-    let sharing = MPIWorkers(world, sharesMemory: true)
-    self.init(world, sharesMemory: try world.size > 1 && sharing.canShareMemory(wanted: sharedMemory))
+  /// The same ranks, watching each other; collective.
+  func watchingEachOther() throws -> MPIWorkers {
+    var watching = self
+    watching.watchdog = try Watchdog.start(self, activity)
+    return watching
   }
+
+  /// Ends the watching, before ranks leave one by one.
+  func stopWatching() { watchdog?.stop() }
 
   /// The same workers with another limit on the bytes of one MPI message; for tests of what happens beyond it.
   package func limitingMessages(to bytes: Int) -> MPIWorkers {
-    MPIWorkers(world.limitingMessages(to: bytes), sharesMemory: sharesMemory)
+    var copy = self
+    copy.world = world.limitingMessages(to: bytes)
+    return copy
   }
 
   package var rank: Int { world.rank }
   package var count: Int { world.size }
+  package var name: WorkerName { WorkerName(rank: rank, host: WorkerName.thisHost) }
 
   package func barrier() throws {
     // MPI speaks of messages only: what was written before must be in memory, and nothing may have been read ahead.
     atomicMemoryFence(ordering: .sequentiallyConsistent)
-    try world.barrier()
+    try activity.waiting { try world.barrier() }
     atomicMemoryFence(ordering: .sequentiallyConsistent)
   }
 
   package func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws {
-    try world.broadcast(bytes, from: root)
+    try activity.waiting { try world.broadcast(bytes, from: root) }
   }
 
   package func exchange(sending: [UnsafeRawBufferPointer], receiving: [UnsafeMutableRawBufferPointer]) throws {
-    try world.exchange(sending: sending, receiving: receiving)
+    try activity.waiting { try world.exchange(sending: sending, receiving: receiving) }
   }
 
   package func allGather(_ bytes: UnsafeMutableRawBufferPointer, segments: [Range<Int>]) throws {
-    try world.allGather(bytes, segments: segments)
+    try activity.waiting { try world.allGather(bytes, segments: segments) }
   }
 
-  package func allReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws { try world.sum(values) }
-  package func allReduceSum(_ values: UnsafeMutableBufferPointer<Double>) throws { try world.sum(values) }
+  package func allReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws {
+    try activity.waiting { try world.sum(values) }
+  }
+  package func allReduceSum(_ values: UnsafeMutableBufferPointer<Double>) throws {
+    try activity.waiting { try world.sum(values) }
+  }
 
   package func agree(_ failure: (any Error)?) throws {
     var failures: Int32 = failure == nil ? 0 : 1
-    try withUnsafeMutablePointer(to: &failures) { try world.sum(UnsafeMutableBufferPointer(start: $0, count: 1)) }
+    try withUnsafeMutablePointer(to: &failures) { failures in
+      try activity.waiting { try world.sum(UnsafeMutableBufferPointer(start: failures, count: 1)) }
+    }
     guard failures > 0 else { return }
 
-    let root = Int(try world.minimum(Int32(failure == nil ? count : rank)))
-    let mine = failure.map { WorkerFailure($0, rank: rank, failedEverywhere: Int(failures) == count) }
-    throw try broadcast(mine, from: root)
+    // Rare, so that what all say may be gathered: an error that several meet is told once, none is left out.
+    let reports = try gather(failure.map { WorkerFailure.Report($0, of: name) })
+    guard let agreed = WorkerFailure(reports.compactMap(\.self), of: count) else {
+      throw Failure(.softwareFault, "\(failures) ranks have failed and none says why", at: "MPI_Allreduce")
+    }
+    throw agreed
+  }
+
+  package func enter(_ phase: WorkerPhase, step: Int) { activity.enter(phase, step: step) }
+
+  package func setStallLimit(_ seconds: Double?, named name: String, remedy: String) {
+    watchdog?.set(Watchdog.Rules(limit: seconds, limitName: name, remedy: remedy))
   }
 
   package func abandon(_ error: any Error) {
-    WorkerLaunch.reportAlone(error, rank: rank, of: count)
+    // The others see this process end; that is then no news.
+    watchdog?.sayGoodbye()
+    WorkerLaunch.reportAlone(error, of: name, count: count)
     world.abort(status: ExitStatus(error).rawValue)
-  }
-
-  /// Sends the failure of worker `root`, which alone must have one, to all.
-  private func broadcast(_ failure: WorkerFailure?, from root: Int) throws -> WorkerFailure {
-    var header = [Int32](repeating: 0, count: 4)  // rank, exit status, failed everywhere, bytes of the message
-    var text: [UInt8] = []
-    if rank == root, let failure {
-      text = Array(failure.message.utf8)
-      header = [
-        Int32(failure.rank), failure.exitStatus.rawValue, failure.failedEverywhere ? 1 : 0, Int32(text.count),
-      ]
-    }
-    try header.withUnsafeMutableBytes { try world.broadcast($0, from: root) }
-    if rank != root { text = [UInt8](repeating: 0, count: Int(header[3])) }
-    try text.withUnsafeMutableBytes { try world.broadcast($0, from: root) }
-    return WorkerFailure(
-      rank: Int(header[0]), message: String(decoding: text, as: UTF8.self),
-      exitStatus: ExitStatus(rawValue: header[1]) ?? .softwareFault, failedEverywhere: header[2] != 0)
   }
 }
 
@@ -132,7 +145,7 @@ extension MPIWorkers {
     var all = [Int64](repeating: 0, count: total)
     let first = segments[rank].lowerBound / width
     all.replaceSubrange(first..<(first + own.count), with: own)
-    try all.withUnsafeMutableBytes { try world.allGather($0, segments: segments) }
+    try all.withUnsafeMutableBytes { try allGather($0, segments: segments) }
     return all
   }
 

@@ -13,7 +13,7 @@ import Glibc
 /// says.
 final class SharedMemory: @unchecked Sendable {
   /// Where another process finds the memory while the descriptor is open.
-  struct Place {
+  struct Place: Codable {
     let process: Int64
     let descriptor: Int64
   }
@@ -64,6 +64,8 @@ final class SharedMemory: @unchecked Sendable {
     munmap(start, byteCount)
     close()
   }
+
+  var address: UnsafeMutableRawPointer { start }
 
   var place: Place {
     precondition(descriptor >= 0, "memory that is closed to others")

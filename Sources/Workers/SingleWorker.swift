@@ -27,7 +27,7 @@ package struct SingleWorker: WorkerGroup {
   package func allReduceSum(_ values: UnsafeMutableBufferPointer<Double>) {}
 
   package func agree(_ failure: (any Error)?) throws {
-    if let failure { throw WorkerFailure(failure, rank: 0, failedEverywhere: true) }
+    if let failure { throw WorkerFailure(failure, of: name, failedEverywhere: true) }
   }
 
   package var sharesMemory: Bool { true }

@@ -118,14 +118,11 @@ private struct ThreadWorker: WorkerGroup {
   func agree(_ failure: (any Error)?) throws {
     var agreed: WorkerFailure?
     try team.meet(rank, .agreement(failure)) {
-      var failures = 0
-      var first: (error: any Error, rank: Int)?
-      for (peer, posting) in team.posted.enumerated() {
-        guard case .agreement(let error?) = posting else { continue }
-        failures += 1
-        if first == nil { first = (error, peer) }
+      let reports = team.posted.enumerated().compactMap { peer, posting -> WorkerFailure.Report? in
+        guard case .agreement(let error?) = posting else { return nil }
+        return WorkerFailure.Report(error, of: WorkerName(rank: peer, host: nil))
       }
-      agreed = first.map { WorkerFailure($0.error, rank: $0.rank, failedEverywhere: failures == count) }
+      agreed = WorkerFailure(reports, of: count)
     }
     if let agreed { throw agreed }
   }

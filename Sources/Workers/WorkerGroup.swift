@@ -1,4 +1,5 @@
 import Arena
+import Foundation
 
 /// The workers that train one model together, as one of them sees them.
 ///
@@ -9,6 +10,8 @@ package protocol WorkerGroup: Sendable {
   /// 0..<count
   var rank: Int { get }
   var count: Int { get }
+  /// How messages name this worker.
+  var name: WorkerName { get }
 
   /// Returns when every worker has called it.
   func barrier() throws
@@ -36,7 +39,8 @@ package protocol WorkerGroup: Sendable {
 
   /// Tells all workers whether all are well. nil: this worker is.
   ///
-  /// If any worker passes an error, every worker throws the same ``WorkerFailure``: that of the lowest failing rank.
+  /// If any worker passes an error, every worker throws the same ``WorkerFailure``. It has all errors that differ, and
+  /// names who met them unless all met the same.
   /// Costs one small reduction when all are well, so it may be called once a step.
   func agree(_ failure: (any Error)?) throws
 
@@ -52,6 +56,17 @@ package protocol WorkerGroup: Sendable {
   /// Reading what another worker has written needs a ``barrier()`` (or another collective) after the writes.
   func share(_ buffers: [FloatBuffer]) throws -> [[FloatBuffer]]
 
+  /// Publishes what this worker is busy with, for whoever waits for it. Costs one store. Not collective.
+  func enter(_ phase: WorkerPhase, step: Int)
+
+  /// Ends the job where a rank keeps the others waiting, outside of phases of free length, for more than `seconds`; nil:
+  /// only warns. Not collective.
+  ///
+  /// - Parameters:
+  ///   - name: the setting that the limit comes from.
+  ///   - remedy: what to do when a rank is lost.
+  func setStallLimit(_ seconds: Double?, named name: String, remedy: String)
+
   /// Ends the other workers, called by one that can't go on while they may be inside of a collective.
   ///
   /// Threads: the current or next collective of each throws. MPI: reports the error and ends the job at once, so the
@@ -60,6 +75,51 @@ package protocol WorkerGroup: Sendable {
 }
 
 extension WorkerGroup {
+  package var name: WorkerName { WorkerName(rank: rank, host: nil) }
+
+  // Threads of one process live and die together, and no one watches them.
+  package func enter(_ phase: WorkerPhase, step: Int) {}
+  package func setStallLimit(_ seconds: Double?, named name: String, remedy: String) {}
+
+  /// The values of all workers, by rank; collective. They travel as JSON: for what happens once, or never.
+  func gather<Value: Codable>(_ own: Value) throws -> [Value] {
+    let bytes = Array(try JSONEncoder().encode(own))
+    let width = MemoryLayout<Int64>.stride
+    var sizes = [Int64](repeating: 0, count: count)
+    sizes[rank] = Int64(bytes.count)
+    try sizes.withUnsafeMutableBytes { sizes in
+      try allGather(sizes, segments: (0..<count).map { ($0 * width)..<(($0 + 1) * width) })
+    }
+    var (segments, total) = ([Range<Int>](), 0)
+    for size in sizes {
+      segments.append(total..<(total + Int(size)))
+      total += Int(size)
+    }
+    var all = [UInt8](repeating: 0, count: total)
+    all.replaceSubrange(segments[rank], with: bytes)
+    try all.withUnsafeMutableBytes { try allGather($0, segments: segments) }
+    return try segments.map { try JSONDecoder().decode(Value.self, from: Data(all[$0])) }
+  }
+
+  /// The first worker's answer, on all; collective. `body` runs on the first worker only.
+  /// - Throws: ``WorkerFailure``.
+  package func fromFirst<Value: Codable & Sendable>(_ body: () throws -> Value) throws -> Value {
+    let own = try agreeing { rank == 0 ? try body() : nil }
+    if count == 1, let own { return own }
+    guard let value = try gather(own)[0] else { preconditionFailure("the first worker has no answer") }
+    return value
+  }
+
+  /// Runs `body` on the first worker; ranks agree on the outcome, collectively. Within one process its error is thrown as
+  /// it is.
+  package func onFirst(_ body: () throws -> Void) throws {
+    guard self is MPIWorkers else {
+      if rank == 0 { try body() }
+      return
+    }
+    try agreeing { if rank == 0 { try body() } }
+  }
+
   /// Runs `body` on every worker and agrees on the outcome: all return, or all throw the same ``WorkerFailure``.
   ///
   /// For steps that can fail on one worker only, such as reading a file. `body` must not call collectives: one that

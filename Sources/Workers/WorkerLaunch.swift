@@ -11,14 +11,17 @@ package enum WorkerLaunch {
   /// main one. Otherwise they are `threads` threads of this process; with one (or nil) the body runs on the calling
   /// thread, without MPI.
   ///
-  /// An error that all workers agreed on (``WorkerFailure``) is thrown here on every rank, after `MPI_Finalize`: pass it
-  /// to ``report(_:)``, which prints it once. Threads: so is the error of the lowest worker that failed by itself. MPI: a
-  /// rank that fails by itself can't leave in good order, since the others may wait for it in a collective, so it prints
-  /// its error and ends the whole job here.
+  /// Threads: the error of the lowest worker that failed is thrown here. MPI: an error that all workers agreed on
+  /// (``WorkerFailure``) is printed once, and thrown on every rank as a ``ReportedFailure`` after `MPI_Finalize`. A rank
+  /// that fails by itself can't leave in good order, since the others may wait for it in a collective, so it prints its
+  /// error and ends the whole job here.
   ///
-  /// - Parameter sharedMemory: whether ranks that all run on one machine may share memory.
+  /// - Parameters:
+  ///   - sharedMemory: whether ranks that all run on one machine may share memory.
+  ///   - fingerprint: what all ranks must have in common before they begin.
   package static func run(
-    threads: Int?, sharedMemory: Bool = true, _ body: @escaping @Sendable (any WorkerGroup) throws -> Void
+    threads: Int?, sharedMemory: Bool = true, fingerprint: Fingerprint = Fingerprint(),
+    _ body: @escaping @Sendable (any WorkerGroup) throws -> Void
   ) throws {
     let threads = threads ?? 1
     guard threads >= 1 else {
@@ -26,7 +29,7 @@ package enum WorkerLaunch {
     }
     // Without a known size (plain PMIx) there may be one rank only; that is settled after MPI_Init.
     if let launcher = Launcher.current, threads == 1 || launcher.size != 1 {
-      try runRanks(threads: threads, sharedMemory: sharedMemory, body)
+      try runRanks(threads: threads, sharedMemory: sharedMemory, fingerprint, body)
     } else if threads > 1 {
       try ThreadWorkers.run(count: threads, body)
     } else {
@@ -34,76 +37,117 @@ package enum WorkerLaunch {
     }
   }
 
-  /// Runs `body` as ``run(threads:sharedMemory:_:)`` does, reports an error, and gives the status for the process to exit with.
+  /// Runs `body` as ``run(threads:sharedMemory:fingerprint:_:)`` does, reports an error, and gives the status for the
+  /// process to exit with.
   package static func main(
-    threads: Int?, sharedMemory: Bool = true, _ body: @escaping @Sendable (any WorkerGroup) throws -> Void
+    threads: Int?, sharedMemory: Bool = true, fingerprint: Fingerprint = Fingerprint(),
+    _ body: @escaping @Sendable (any WorkerGroup) throws -> Void
   ) -> ExitStatus {
     do {
-      try run(threads: threads, sharedMemory: sharedMemory, body)
+      try run(threads: threads, sharedMemory: sharedMemory, fingerprint: fingerprint, body)
       return .done
     } catch {
       return report(error)
     }
   }
 
+  /// Refuses several ranks for a command that one process does alone, before it has touched anything.
+  ///
+  /// - Parameter command: its name.
+  /// - Throws: ``ReportedFailure`` on every rank, after the refusal was printed once.
+  package static func requireOneProcess(_ command: String, fingerprint: Fingerprint = Fingerprint()) throws {
+    guard let launcher = Launcher.current, launcher.size != 1 else { return }
+    try runRanks(threads: 1, sharedMemory: false, fingerprint) { ranks in
+      guard ranks.count > 1 else { return }
+      try ranks.agree(
+        Failure(
+          .usage, "'\(command)' is for one process, and \(ranks.count) ranks were started",
+          remedy: "start it without mpirun or srun"))
+    }
+  }
+
+  /// Refuses tasks of a Slurm step that know nothing of each other: each would train the whole run, all in one directory.
+  ///
+  /// - Throws: ``Failure`` (usage).
+  package static func refuseSeparateTasks(override: String) throws {
+    guard Launcher.current == nil, let tasks = Launcher.slurmTasks, tasks > 1 else { return }
+    throw separateTasks(tasks, override: override)
+  }
+
+  private static func separateTasks(_ tasks: Int, override: String) -> Failure {
+    Failure(
+      .usage, "srun has started \(tasks) tasks that are not connected by MPI, and each would train by itself",
+      at: "SLURM_STEP_NUM_TASKS",
+      remedy: "start them with 'srun --mpi=pmix' or mpirun; for a run of its own in each task give \(override)")
+  }
+
   /// Whether this process speaks for the job: rank 0 under `mpirun`, or the only one. Needs no MPI.
   package static var isFirstProcess: Bool { Launcher.current?.rank ?? 0 == 0 }
 
-  /// Prints an error that every process of the job has, once: on rank 0 under `mpirun`. Returns its exit status.
+  /// Prints an error, once for all ranks that have it. Returns its exit status.
   ///
-  /// Needs no MPI, so it serves for wrong options as well.
+  /// Under `mpirun` MPI is started for that if need be: only the others can tell whether they met the same.
   package static func report(_ error: any Error) -> ExitStatus {
-    if isFirstProcess {
-      StandardError.print(line(for: error))
-    } else {
-      // mpirun kills the job at the first non-zero exit, which must not come before rank 0 has written its line.
-      usleep(500_000)
+    if let reported = error as? ReportedFailure { return reported.exitStatus }
+    guard let launcher = Launcher.current, launcher.size != 1, !MPIRuntime.wasStarted else {
+      print(error)
+      return ExitStatus(error)
     }
+    do {
+      try runRanks(threads: 1, sharedMemory: false, Fingerprint(), failure: error) { _ in }
+    } catch let reported as ReportedFailure {
+      return reported.exitStatus
+    } catch {
+      // Without the others there is no one to agree with.
+    }
+    print(error)
     return ExitStatus(error)
   }
 
   /// Prints an error that only this worker has.
-  static func reportAlone(_ error: any Error, rank: Int, of count: Int) {
-    let failure = WorkerFailure(error, rank: rank, failedEverywhere: count == 1)
-    StandardError.print(line(for: failure))
+  static func reportAlone(_ error: any Error, of worker: WorkerName, count: Int) {
+    print(WorkerFailure(error, of: worker, failedEverywhere: count == 1))
   }
 
   /// A stop that was asked for, after a good checkpoint, has a status of its own and is no error.
-  private static func line(for error: any Error) -> String {
-    ExitStatus(error) == .stoppedBySignal ? "\(error)" : "error: \(error)"
+  private static func print(_ error: any Error) {
+    let messages = (error as? WorkerFailure)?.messages ?? ["\(error)"]
+    let prefix = ExitStatus(error) == .stoppedBySignal ? "" : "error: "
+    StandardError.print(messages.map { prefix + $0 }.joined(separator: "\n"))
   }
 
+  /// - Parameter failure: an error that this process comes with, to tell the others.
   private static func runRanks(
-    threads: Int, sharedMemory: Bool, _ body: @Sendable (any WorkerGroup) throws -> Void
+    threads: Int, sharedMemory: Bool, _ fingerprint: Fingerprint, failure: (any Error)? = nil,
+    _ body: @Sendable (any WorkerGroup) throws -> Void
   ) throws {
-    if threads > 1, let size = Launcher.current?.size { throw bothThreadsAndRanks(threads: threads, ranks: size) }
     let runtime = try MPIRuntime()
-    let workers: MPIWorkers
+    var ranks = MPIWorkers(runtime.world)
     do {
-      workers = try MPIWorkers(runtime.world, sharedMemory: sharedMemory)
-    } catch {
-      WorkerLaunch.reportAlone(error, rank: runtime.world.rank, of: runtime.world.size)
-      runtime.world.abort(status: ExitStatus(error).rawValue)
-    }
-    do {
-      guard threads == 1 else {
-        // Every rank finds the same, so this is agreed on without asking.
-        let failure = bothThreadsAndRanks(threads: threads, ranks: workers.count)
-        throw WorkerFailure(failure, rank: 0, failedEverywhere: true)
-      }
-      try body(workers)
+      // These two come first in every version, so that ranks of other builds are told apart instead of misunderstood.
+      try ranks.agree(failure ?? bothThreadsAndRanks(threads: threads, ranks: ranks.count))
+      try ranks.compare(fingerprint)
+      ranks = try ranks.watchingEachOther()
+      try body(try ranks.sharingMemory(wanted: sharedMemory))
+      ranks.stopWatching()
+      try ranks.barrier()
     } catch let agreed as WorkerFailure {
+      if ranks.rank == 0 { print(agreed) }
+      ranks.stopWatching()
+      // mpirun ends the job at the first status other than 0, which must not come before the line above.
+      try ranks.barrier()
       try runtime.finalize()
-      throw agreed
+      throw ReportedFailure(agreed)
     } catch {
-      workers.abandon(error)
+      ranks.abandon(error)
     }
     try runtime.finalize()
   }
 
-  private static func bothThreadsAndRanks(threads: Int, ranks: Int) -> Failure {
-    Failure(
-      .usage, "asks for \(threads) threads while mpirun has started \(ranks) ranks", at: "--workers",
-      remedy: "choose one: 'mpirun -n N' without --workers, or --workers without mpirun")
+  private static func bothThreadsAndRanks(threads: Int, ranks: Int) -> Failure? {
+    guard threads > 1 else { return nil }
+    return Failure(
+      .usage, "asks for \(threads) threads while mpirun has started \(ranks) \(ranks == 1 ? "rank" : "ranks")",
+      at: "--workers", remedy: "choose one: 'mpirun -n N' without --workers, or --workers without mpirun")
   }
 }

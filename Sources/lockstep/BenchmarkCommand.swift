@@ -8,7 +8,7 @@ import Recurrent
 import Training
 import Workers
 
-struct BenchmarkCommand: ParsableCommand {
+struct BenchmarkCommand: WorkerCommand {
   static let configuration = CommandConfiguration(
     commandName: "benchmark",
     abstract: "Time training steps on this machine, against the ceiling of its multiply-add units.",
@@ -49,15 +49,18 @@ struct BenchmarkCommand: ParsableCommand {
   func run() throws {
     let size = try checkedSize()
     let (json, steps, warmup) = (json, steps, warmup)
-    try WorkerLaunch.run(threads: workers, sharedMemory: !memory.apart) { group in
-      guard group.count <= size.gradientShards else {
+    let fingerprint = Fingerprint(
+      command: "benchmark",
+      options: size.settings + [("--steps", "\(steps)"), ("--warmup", "\(warmup)")] + memory.settings)
+    try WorkerLaunch.run(threads: workers, sharedMemory: !memory.apart, fingerprint: fingerprint) { group in
+      try group.agreeing {
+        guard group.count > size.gradientShards else { return }
         throw Failure(
           .usage, "\(group.count) workers can't share \(size.gradientShards) gradient shards", at: "--gradient-shards",
           remedy: "give --gradient-shards \(group.count) or more")
       }
       let report = try Benchmark(size, steps: steps, warmup: warmup).run(group)
-      guard group.rank == 0 else { return }
-      if json { try printJSON(report) } else { try Self.show(report) }
+      try group.onFirst { if json { try printJSON(report) } else { try Self.show(report) } }
     }
   }
 
@@ -130,3 +133,15 @@ struct BenchmarkCommand: ParsableCommand {
 extension Precision: ExpressibleByArgument {}
 extension ModelConfiguration.Cell: ExpressibleByArgument {}
 extension TrainingConfiguration.Exchange: ExpressibleByArgument {}
+
+extension Benchmark.Size {
+  /// For the comparison of what ranks were started with.
+  fileprivate var settings: [(name: String, value: String)] {
+    [
+      ("--cell", "\(shape.cell)"), ("--layers", "\(shape.layers)"), ("--hidden", "\(shape.hiddenSize)"),
+      ("--embedding", "\(shape.embeddingSize)"), ("--vocabulary", "\(shape.vocabularySize)"),
+      ("--streams", "\(streams)"), ("--window", "\(window)"), ("--gradient-shards", "\(gradientShards)"),
+      ("--precision", precision.rawValue), ("--exchange", exchange.rawValue),
+    ]
+  }
+}

@@ -11,7 +11,7 @@ import Workers
 
 extension Split: ExpressibleByArgument {}
 
-struct EvaluateCommand: ParsableCommand {
+struct EvaluateCommand: WorkerCommand {
   static let configuration = CommandConfiguration(
     commandName: "evaluate",
     abstract: "Measure a checkpoint's loss on a split of a corpus.",
@@ -55,12 +55,17 @@ struct EvaluateCommand: ParsableCommand {
 
   func run() throws {
     let command = self
-    try WorkerLaunch.run(threads: workers, sharedMemory: !memory.apart) { group in try command.evaluate(group) }
+    let fingerprint = Fingerprint(
+      command: "evaluate",
+      options: [("--split", split.rawValue), ("--streams", "\(streams)"), ("--json", "\(json)")] + memory.settings)
+    try WorkerLaunch.run(threads: workers, sharedMemory: !memory.apart, fingerprint: fingerprint) { group in
+      try command.evaluate(group)
+    }
   }
 
   private func evaluate(_ group: any WorkerGroup) throws {
     computeOnThisThreadAlone()
-    let (reader, corpus, shape) = try group.agreeing {
+    try group.agreeing {
       guard streams >= 1 else {
         throw Failure(.usage, "\(streams) streams are too few", at: "--streams", remedy: "give 1 or more")
       }
@@ -73,15 +78,18 @@ struct EvaluateCommand: ParsableCommand {
           .usage, "\(group.count) workers can't share \(streams == 1 ? "1 stream" : "\(streams) streams")",
           at: "--streams", remedy: "give at least one stream a worker, for example --streams \(group.count * 10)")
       }
-      let reader = try CheckpointReader(path: try CheckpointStore.resolve(checkpoint, in: "."))
+    }
+    let reader = try CheckpointReader.open(checkpoint, in: ".", by: group)
+    let (corpus, shape) = try group.agreeing {
       let corpus = try CorpusReader(directory: self.corpus)
       guard try reader.vocabulary() == corpus.vocabulary else {
         throw Failure(
           .badData, "the checkpoint has another vocabulary than the corpus \(corpus.directory)", at: reader.path,
           remedy: "give the corpus that the model was trained on, or prepare this text with the same vocabulary")
       }
-      return (reader, corpus, try reader.modelShape())
+      return (corpus, try reader.modelShape())
     }
+    try group.compare(corpus)
     let (weights, _) = try ModelWeights.shared(by: group, shape, training: false) {
       try reader.readParameters(into: $0)
     }
@@ -95,12 +103,17 @@ struct EvaluateCommand: ParsableCommand {
       if group.rank == 0 { progress.update("evaluating: \(Int(share * 100)) %") }
     }
     progress.clear()
-    guard group.rank == 0 else { return }
-    guard result.natsPerToken.isFinite else {
-      throw Failure(
-        .badData, "the loss is \(result.natsPerToken)", at: reader.path,
-        remedy: "the run had diverged; take an earlier checkpoint")
+    try group.agreeing {
+      guard result.natsPerToken.isFinite else {
+        throw Failure(
+          .badData, "the loss is \(result.natsPerToken)", at: reader.path,
+          remedy: "the run had diverged; take an earlier checkpoint")
+      }
     }
+    try group.onFirst { try show(result, of: reader, on: corpus) }
+  }
+
+  private func show(_ result: Evaluator.Result, of reader: CheckpointReader, on corpus: CorpusReader) throws {
     if json {
       try printJSON(
         Report(

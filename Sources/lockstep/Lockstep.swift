@@ -2,6 +2,7 @@ import ArgumentParser
 import Failures
 import Files
 import Foundation
+import Training
 import Workers
 
 /// The command. Each subcommand has a file of its own.
@@ -34,12 +35,22 @@ struct Lockstep: ParsableCommand {
       let arguments = try CommandLineWords.given()
       try checkSubcommand(arguments)
       var command = try parseAsRoot(arguments)
+      try requireOneProcess(unlessWorkersShare: command)
       try command.run()
       // A run is worth what its checkpoints are, so train sees to its few lines itself.
       if !(command is TrainCommand) { try StandardOutput.finish() }
     } catch {
       end(with: error)
     }
+  }
+
+  /// Under mpirun, refuses a command that several ranks can't share; help is not one of them.
+  private static func requireOneProcess(unlessWorkersShare command: any ParsableCommand) throws {
+    guard !(command is any WorkerCommand), configuration.subcommands.contains(where: { $0 == type(of: command) }) else {
+      return
+    }
+    let name = type(of: command).configuration.commandName ?? "lockstep"
+    try WorkerLaunch.requireOneProcess(name, fingerprint: Fingerprint(command: name))
   }
 
   /// The parser would call an unknown subcommand and all that follows it unexpected arguments.
@@ -64,14 +75,14 @@ struct Lockstep: ParsableCommand {
   /// Ends with help that was asked for, or with what is wrong with the words of the command line.
   private static func end(withParserMessage error: any Error) -> Never {
     let status = exitCode(for: error)
-    // Under mpirun every rank parses the same words; one message is enough.
-    guard WorkerLaunch.isFirstProcess else { Foundation.exit(status.rawValue) }
     let message = fullMessage(for: error)
     guard status.isSuccess else {
       // All messages of the command begin in the same way.
-      StandardError.print(message.replacing(#/^Error: /#, with: "error: "))
-      Foundation.exit(status.rawValue)
+      let words = WrongWords(message.replacing(#/^Error: /#, with: ""), ExitStatus(rawValue: status.rawValue) ?? .usage)
+      Foundation.exit(WorkerLaunch.report(words).rawValue)
     }
+    // Under mpirun one help text is enough.
+    guard WorkerLaunch.isFirstProcess else { Foundation.exit(status.rawValue) }
     do {
       try StandardOutput.print(message)
       try StandardOutput.finish()
@@ -86,5 +97,18 @@ struct Lockstep: ParsableCommand {
     _ = signal(SIGPIPE, SIG_DFL)
     raise(SIGPIPE)
     _exit(128 + SIGPIPE)
+  }
+}
+
+/// A command that several workers can do together. Others refuse to run as several ranks.
+protocol WorkerCommand: ParsableCommand {}
+
+/// What the parser says about the words of the command line.
+private struct WrongWords: ReportableError {
+  let description: String
+  let exitStatus: ExitStatus
+
+  init(_ description: String, _ exitStatus: ExitStatus) {
+    (self.description, self.exitStatus) = (description, exitStatus)
   }
 }

@@ -5,7 +5,7 @@ import Files
 import Training
 import Workers
 
-struct TrainCommand: ParsableCommand {
+struct TrainCommand: WorkerCommand {
   static let configuration = CommandConfiguration(
     commandName: "train",
     abstract: "Train a language model.",
@@ -33,12 +33,19 @@ struct TrainCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Threads of this process that work together. (default: 1)", valueName: "n"))
   var workers: Int?
 
+  @Flag(
+    name: .customLong("one-run-per-task"),
+    help: "Under srun without MPI, train a run of its own in each task, as for a sweep over configurations.")
+  var oneRunPerTask = false
+
   @OptionGroup var memory: MemoryOptions
 
   func run() throws {
     let (config, overrides, resume) = (config, overrides, resume)
     StopSignal.install()
-    try WorkerLaunch.run(threads: workers, sharedMemory: !memory.apart) { group in
+    if !oneRunPerTask { try WorkerLaunch.refuseSeparateTasks(override: "--one-run-per-task") }
+    let fingerprint = Fingerprint(command: "train", options: memory.settings)
+    try WorkerLaunch.run(threads: workers, sharedMemory: !memory.apart, fingerprint: fingerprint) { group in
       let configuration = try group.agreeing { try RunConfiguration(contentsOf: config, overrides: overrides) }
       let trainer = try Trainer(
         group, configuration: configuration, resume: resume, logger: StandardErrorLog.logger)

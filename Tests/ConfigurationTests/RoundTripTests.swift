@@ -50,6 +50,7 @@ import Testing
           validate_every: 0
           checkpoint_every: 0
           log_every: 100
+          stall_timeout: 0.0
         run:
           directory: runs/test
           keep: 3

@@ -26,6 +26,7 @@ enum GoldenFile {
     let errors = launcher.isEmpty ? outcome.standardError : outcome.errorLines.map { $0 + "\n" }.joined()
     return (["$ \(launcher)lockstep"] + words).joined(separator: " ") + "\n"
       + (outcome.standardOutput + errors).replacing(workspace.path, with: "DIRECTORY")
+      .replacing("on \(ProcessInfo.processInfo.hostName):", with: "on HOST:")
       + "[exit status \(outcome.status)]\n"
   }
 }

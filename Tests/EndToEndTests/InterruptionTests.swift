@@ -54,6 +54,13 @@ extension EndToEndTests {
         let outcome = process.wait(deadline: .seconds(60))
         #expect(!outcome.timedOut)
         #expect(outcome.status != 0 && outcome.weightDigest == nil)
+        // A survivor says which rank is lost, before mpirun ends it.
+        let host = ProcessInfo.processInfo.hostName
+        #expect(outcome.errorLines.count == 1, "\(outcome.standardError)")
+        #expect(
+          outcome.errorLines.first?.hasPrefix("error: rank \(victim) on \(host): its process \(ranks[victim]) has")
+            == true
+            && outcome.errorLines.first?.hasSuffix("go on with --resume latest") == true)
         // mpirun may be gone a moment before the other rank.
         while ranks.contains(where: isRunning), ContinuousClock.now - killed < .seconds(10) { usleep(5000) }
         #expect(ContinuousClock.now - killed < .seconds(10))

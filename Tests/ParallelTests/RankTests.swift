@@ -46,16 +46,20 @@ struct RankTests {
       #expect(!outcome.timedOut)
       #expect(outcome.status == 65)
       #expect(
-        errorLines(outcome) == ["error: worker \(failing): file-\(failing): checksum mismatch; restore the file"])
+        errorLines(outcome) == [
+          "error: rank \(failing) on \(ProcessInfo.processInfo.hostName): file-\(failing): checksum mismatch; restore the file"
+        ])
       #expect(outcome.wallTime < .seconds(10))
     }
   }
 
   @Test func anAgreedFailureIsPrintedOnce() throws {
+    let host = ProcessInfo.processInfo.hostName
     for ranks in 2...3 {
       let outcome = try MPIRun.run(ranks: ranks, "worker-scenarios", ["fail-together"], deadline: .seconds(20))
       #expect(outcome.status == 65)
-      #expect(errorLines(outcome) == ["error: worker 1: file-1: checksum mismatch; restore the file"])
+      let expected = (1..<ranks).map { "error: rank \($0) on \(host): file-\($0): checksum mismatch; restore the file" }
+      #expect(errorLines(outcome) == expected)
     }
   }
 
@@ -65,6 +69,9 @@ struct RankTests {
     #expect(!outcome.timedOut)
     #expect(outcome.status != 0)
     #expect(outcome.wallTime < .seconds(10))
+    let host = ProcessInfo.processInfo.hostName
+    #expect(errorLines(outcome).count == 1, "\(outcome.standardError)")
+    #expect(errorLines(outcome).first?.hasPrefix("error: rank \(failing) on \(host): its process ") == true)
   }
 
   @Test func wrongUsageIsPrintedOnce() throws {

@@ -18,14 +18,18 @@ package struct MPIRun {
     ranks: Int, _ executable: String, _ arguments: [String] = [], environment: [String: String] = [:],
     directory: String? = nil
   ) throws -> ChildProcess {
-    var variables = ChildProcess.inheritedEnvironment.merging(environment) { $1 }
+    try ChildProcess(
+      "mpirun", ["--oversubscribe", "-n", "\(ranks)", ChildProcess.path(of: executable)] + arguments,
+      environment: variables(environment), directory: directory)
+  }
+
+  private static func variables(_ additions: [String: String]) throws -> [String: String] {
+    var variables = ChildProcess.inheritedEnvironment.merging(additions) { $1 }
     // Open MPI refuses to run as root, which containers do, unless told twice.
     variables["OMPI_ALLOW_RUN_AS_ROOT"] = "1"
     variables["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
     variables["OMPI_MCA_orte_tmpdir_base"] = try MPISessionDirectory.make()
-    return try ChildProcess(
-      "mpirun", ["--oversubscribe", "-n", "\(ranks)", ChildProcess.path(of: executable)] + arguments,
-      environment: variables, directory: directory)
+    return variables
   }
 
   /// ``start(ranks:_:_:environment:directory:)`` and waiting for the end.
@@ -35,6 +39,33 @@ package struct MPIRun {
   ) throws -> ChildProcess.Outcome {
     try start(ranks: ranks, executable, arguments, environment: environment, directory: directory)
       .wait(deadline: deadline)
+  }
+
+  /// What one rank runs, where ranks differ.
+  package struct Rank {
+    package var arguments: [String]
+    package var environment: [String: String]
+    package var directory: String
+
+    package init(_ arguments: [String], environment: [String: String] = [:], directory: String) {
+      self.arguments = arguments
+      self.environment = environment
+      self.directory = directory
+    }
+  }
+
+  /// Starts one process of `executable` for each of `ranks`, each with arguments, environment and directory of its own.
+  package static func start(
+    _ ranks: [Rank], _ executable: String, environment: [String: String] = [:]
+  ) throws -> ChildProcess {
+    let program = ChildProcess.path(of: executable)
+    let contexts = ranks.map { rank in
+      ["-n", "1", "--wdir", rank.directory, "env"] + rank.environment.map { "\($0)=\($1)" } + [program]
+        + rank.arguments
+    }
+    return try ChildProcess(
+      "mpirun", ["--oversubscribe"] + contexts.joined(separator: [":"]),
+      environment: variables(environment))
   }
 }
 

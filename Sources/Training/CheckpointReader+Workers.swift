@@ -1,0 +1,40 @@
+import Checkpoints
+import Failures
+import Files
+import Workers
+
+extension CheckpointReader {
+  /// Opens one checkpoint on all workers; collective.
+  ///
+  /// The first worker finds out what `name` means and sends path and seal; each opens the file that it has under this
+  /// path, which must have this seal. Looked up by each, `latest` could be another step on another host.
+  ///
+  /// - Parameters:
+  ///   - name: `latest`, `best` or a path.
+  ///   - directory: the run directory that `latest` and `best` belong to.
+  /// - Throws: ``WorkerFailure``.
+  package static func open(_ name: String, in directory: String, by group: any WorkerGroup) throws -> CheckpointReader {
+    let chosen = try group.fromFirst {
+      let path = try CheckpointStore.resolve(name, in: directory)
+      return Chosen(path: path, sha256: try Seal(of: path, as: .checkpoint).sha256)
+    }
+    return try group.agreeing {
+      let remedy = "give all hosts the checkpoint of the first rank under this path: a shared directory, or a copy"
+      do {
+        _ = try PosixFile(chosen.path)
+      } catch let failure as Failure {
+        throw Failure(failure.exitStatus, failure.what, at: failure.place, cause: failure.cause, remedy: remedy)
+      }
+      let reader = try CheckpointReader(path: chosen.path)
+      guard reader.seal.sha256 == chosen.sha256 else {
+        throw Failure(.badData, "is another checkpoint than the first rank's", at: chosen.path, remedy: remedy)
+      }
+      return reader
+    }
+  }
+
+  private struct Chosen: Codable {
+    let path: String
+    let sha256: String
+  }
+}

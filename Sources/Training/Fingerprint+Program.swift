@@ -1,0 +1,127 @@
+import Checkpoints
+import Configuration
+import Corpus
+import Crypto
+import Failures
+import Files
+import HDF5
+import Kernels
+import Workers
+
+extension Fingerprint {
+  private static let remedyForProgram = "install the same build of lockstep, with the same libraries, on all hosts"
+  private static let remedyForWords = "start all ranks with the same command"
+
+  /// What ranks must have in common before they read any file: the program, its arithmetic, and the words that started
+  /// it, but for paths.
+  ///
+  /// - Parameter options: those of the command that change what it computes or prints.
+  package init(command: String, options: [(name: String, value: String)] = []) {
+    self.init()
+    add("the command", "'\(command)'", remedy: Self.remedyForWords)
+    add("the build of lockstep", ProgramIdentity.build, remedy: Self.remedyForProgram)
+    add("the C library", ProgramIdentity.libc, remedy: Self.remedyForProgram)
+    add("the MPI library", ProgramIdentity.mpi, remedy: Self.remedyForProgram)
+    add("the HDF5 library", H5Library.version, remedy: Self.remedyForProgram)
+    add(
+      "the architecture", ProgramIdentity.architecture,
+      remedy: "use hosts of one architecture: others round in other places")
+    add(
+      "the instruction set", InstructionSet.current.name,
+      remedy: "choose one that all hosts have with --kernels avx512, avx2 or portable, or LOCKSTEP_KERNELS")
+    for option in options { add(option.name, option.value, remedy: Self.remedyForWords) }
+  }
+}
+
+extension RunConfiguration {
+  /// What ranks must have in common before they train under this configuration: every value in effect but paths, which
+  /// may differ between hosts.
+  ///
+  /// - Parameter resume: the checkpoint to resume from, as a user names it.
+  func fingerprint(resuming resume: String?) -> Fingerprint {
+    var fingerprint = Fingerprint()
+    let remedy = "give all ranks the same configuration and the same --set options"
+    let names = ["latest", "best", "auto"]
+    fingerprint.add(
+      "--resume", resume.map { names.contains($0) ? $0 : "a checkpoint" } ?? "not given",
+      remedy: "start all ranks with the same command")
+    for section in Self.sections {
+      for (name, value) in settings(inSection: section) {
+        if case .path = value { continue }
+        fingerprint.add("\(section).\(name)", value.yaml, remedy: remedy)
+      }
+    }
+    fingerprint.add(
+      "the precision in effect", "\(Trainer.precision(training.precision))",
+      remedy: "set training.precision to f32, or use hosts that all have AVX512_BF16")
+    fingerprint.add(
+      "model.initial_parameters", model.initialParameters == nil ? "not given" : "given", remedy: remedy)
+    return fingerprint
+  }
+}
+
+extension Fingerprint {
+  /// What ranks must have in common of the files that they read, each its own.
+  fileprivate init(corpus: CorpusReader, initialParameters path: String?) throws {
+    self.init()
+    add(
+      "the corpus's content", String(try corpus.contentDigest.prefix(16)),
+      remedy: "give all ranks the same corpus: prepare it once, and share or copy the directory", exitStatus: .badData)
+    guard let path else { return }
+    add(
+      "the content of model.initial_parameters", String(try Self.sha256(ofFileAt: path).prefix(16)),
+      remedy: "give all ranks the same file", exitStatus: .badData)
+  }
+
+  private static func sha256(ofFileAt path: String) throws -> String {
+    let file = try PosixFile(path)
+    var hash = SHA256()
+    var offset = 0
+    while true {
+      let bytes = try file.read(1 << 20, at: offset)
+      if bytes.isEmpty { return hash.finalize().hexadecimal }
+      hash.update(data: bytes)
+      offset += bytes.count
+    }
+  }
+}
+
+extension WorkerGroup {
+  /// Checks that all ranks have opened the same corpus; collective.
+  /// - Throws: ``WorkerFailure``.
+  package func compare(_ corpus: CorpusReader, initialParameters: String? = nil) throws {
+    // Threads of one process read the same file.
+    guard self is MPIWorkers else { return }
+    try compare(try agreeing { try Fingerprint(corpus: corpus, initialParameters: initialParameters) })
+  }
+}
+
+extension CorpusReader {
+  /// The SHA-256 of tokeniser, vocabulary and tokens.
+  fileprivate var contentDigest: String {
+    get throws {
+      var hash = SHA256()
+      func add(_ text: String) {
+        withUnsafeBytes(of: UInt64(text.utf8.count).littleEndian) { hash.update(bufferPointer: $0) }
+        hash.update(data: Array(text.utf8))
+      }
+      add(vocabulary.tokenizer.rawValue)
+      for token in vocabulary.tokens { add(token) }
+      var block = [Int32](repeating: 0, count: 1 << 16)
+      for split in Split.allCases {
+        add("\(split) \(tokenCount(split))")
+        var start = 0
+        while start < tokenCount(split) {
+          let end = min(start + block.count, tokenCount(split))
+          try block.withUnsafeMutableBufferPointer { block in
+            let part = UnsafeMutableBufferPointer(rebasing: block[..<(end - start)])
+            try read(split, start..<end, into: part)
+            hash.update(bufferPointer: UnsafeRawBufferPointer(part))
+          }
+          start = end
+        }
+      }
+      return hash.finalize().hexadecimal
+    }
+  }
+}
