@@ -123,6 +123,7 @@ package final class Trainer {
       if let checkpoint { try restore(from: checkpoint) }
       if group.rank == 0 { try openRunDirectory(resuming: checkpoint) }
     }
+    try warnOfCrowdedHosts()
   }
 
   /// Trains to the end of the configured epochs or steps, or until a stop signal; collective.

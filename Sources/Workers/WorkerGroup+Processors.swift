@@ -1,6 +1,14 @@
 import CLinux
 import Foundation
 
+/// Workers of one host that have fewer processors between them than they are.
+package struct CrowdedHost: Sendable, Equatable {
+  package let host: String
+  package let workers: Int
+  /// Logical processors that the system lets these workers run on, all together.
+  package let processors: Int
+}
+
 extension WorkerGroup {
   /// Logical processors that the workers, all on one machine, may run on between them: fewer than the machine has where
   /// mpirun, Slurm, taskset or a container has bound them. Collective; the same on all. Throws what
@@ -24,4 +32,35 @@ extension WorkerGroup {
     }
     return together > 0 ? together : ProcessInfo.processInfo.processorCount
   }
+}
+
+extension WorkerGroup {
+  /// The hosts on which workers must share processors, as where two ranks are bound to one core; collective, the same on
+  /// all. Throws what the group's collectives throw.
+  package func crowdedHosts() throws -> [CrowdedHost] {
+    let size = MemoryLayout<cpu_set_t>.size
+    var allowed = cpu_set_t()
+    var mask: [UInt64] = []
+    if sched_getaffinity(0, size, &allowed) == 0 {
+      mask = withUnsafeBytes(of: allowed) { Array($0.bindMemory(to: UInt64.self)) }
+    }
+    let places = try gather(Place(host: name.host ?? "this machine", processors: mask))
+    var hosts: [String] = []
+    for place in places where !hosts.contains(place.host) { hosts.append(place.host) }
+    return hosts.compactMap { host in
+      let masks = places.filter { $0.host == host }.map(\.processors)
+      let words = masks.map(\.count).max() ?? 0
+      let together = (0..<words).reduce(0) { sum, word in
+        sum + masks.reduce(UInt64(0)) { $0 | (word < $1.count ? $1[word] : 0) }.nonzeroBitCount
+      }
+      guard together > 0, together < masks.count else { return nil }
+      return CrowdedHost(host: host, workers: masks.count, processors: together)
+    }
+  }
+}
+
+/// Where a worker may run.
+private struct Place: Codable {
+  let host: String
+  let processors: [UInt64]
 }
