@@ -65,7 +65,7 @@ extension Fingerprint {
   fileprivate init(corpus: CorpusReader, initialParameters path: String?) throws {
     self.init()
     add(
-      "the corpus's content", String(try corpus.contentDigest.prefix(16)),
+      "the corpus's content", String(try corpus.contentDigest().prefix(16)),
       remedy: "give all ranks the same corpus: prepare it once, and share or copy the directory", exitStatus: .badData)
     guard let path else { return }
     add(
@@ -93,35 +93,5 @@ extension WorkerGroup {
     // Threads of one process read the same file.
     guard self is MPIWorkers else { return }
     try compare(try agreeing { try Fingerprint(corpus: corpus, initialParameters: initialParameters) })
-  }
-}
-
-extension CorpusReader {
-  /// The SHA-256 of tokeniser, vocabulary and tokens.
-  fileprivate var contentDigest: String {
-    get throws {
-      var hash = SHA256()
-      func add(_ text: String) {
-        withUnsafeBytes(of: UInt64(text.utf8.count).littleEndian) { hash.update(bufferPointer: $0) }
-        hash.update(data: Array(text.utf8))
-      }
-      add(vocabulary.tokenizer.rawValue)
-      for token in vocabulary.tokens { add(token) }
-      var block = [Int32](repeating: 0, count: 1 << 16)
-      for split in Split.allCases {
-        add("\(split) \(tokenCount(split))")
-        var start = 0
-        while start < tokenCount(split) {
-          let end = min(start + block.count, tokenCount(split))
-          try block.withUnsafeMutableBufferPointer { block in
-            let part = UnsafeMutableBufferPointer(rebasing: block[..<(end - start)])
-            try read(split, start..<end, into: part)
-            hash.update(bufferPointer: UnsafeRawBufferPointer(part))
-          }
-          start = end
-        }
-      }
-      return hash.finalize().hexadecimal
-    }
   }
 }
