@@ -35,7 +35,6 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CMPI", pkgConfig: mpiPackage, providers: [.apt(["libopenmpi-dev"])]),
     .systemLibrary(name: "CHDF5", pkgConfig: hdf5Package, providers: [.apt(["libhdf5-dev"])]),
-    .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
     .systemLibrary(name: "CLinux"),
     .target(name: "CArguments"),
     .target(name: "CProgram"),
@@ -45,7 +44,7 @@ let package = Package(
     room("Failures", []),
     room("Files", ["Failures", crypto]),
     room("Arena", ["Failures"]),
-    room("Kernels", ["Arena", "Failures", "CKernels", "COneDNN"]),
+    room("Kernels", ["Arena", "Failures", "CKernels"]),
     room("Recurrent", ["Kernels", "Arena", "Failures"]),
     room("Optimizers", ["Kernels", "Arena", "Failures"]),
     room("HDF5", ["CHDF5", "Failures"]),
@@ -88,7 +87,7 @@ let package = Package(
     tests("CorpusTests", ["Corpus", "HDF5", "Files", "Failures", crypto]),
     .testTarget(
       name: "EndToEndTests",
-      dependencies: ["TestSupport", "lockstep", "Recurrent", "Checkpoints", "Corpus", "Arena"],
+      dependencies: ["TestSupport", "lockstep", "Kernels", "Recurrent", "Checkpoints", "Corpus", "Arena"],
       exclude: ["Golden", "torch_logits.py"], swiftSettings: swiftSettings),
     tests(
       "TrainingTests",
@@ -98,11 +97,12 @@ let package = Package(
       ]),
 
     .target(
-      name: "NumericSupport", dependencies: ["Arena"], path: "Tests/NumericSupport", swiftSettings: swiftSettings),
+      name: "NumericSupport", dependencies: ["Kernels", "Arena"], path: "Tests/NumericSupport",
+      swiftSettings: swiftSettings),
     tests("FailuresTests", ["Failures"]),
     tests("FilesTests", ["Files", "Failures"]),
     tests("ArenaTests", ["Arena", "Failures"]),
-    tests("KernelsTests", ["Kernels", "CKernels", "Arena", "NumericSupport"]),
+    tests("KernelsTests", ["Kernels", "Arena", "Failures", "NumericSupport"]),
     tests("RecurrentTests", ["Recurrent", "Kernels", "Arena", "NumericSupport"]),
     tests("OptimizersTests", ["Optimizers", "Kernels", "Arena"]),
   ]

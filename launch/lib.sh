@@ -19,12 +19,12 @@ fail() {
 packages() {
   # Swift's own needs: to start (the libraries of curl, ncurses, sqlite, XML), to fetch packages and to link.
   printf '%s\n' binutils ca-certificates g++ git libcurl4-openssl-dev libncurses-dev libsqlite3-dev libxml2-dev pkg-config
-  # Lockstep's: messages (see LOCKSTEP_MPI in Package.swift), files, matrix products.
+  # Lockstep's: messages (see LOCKSTEP_MPI in Package.swift) and files.
   case "${LOCKSTEP_MPI:-ompi-c}" in
     mpich) printf '%s\n' libmpich-dev mpich ;;
     *) printf '%s\n' libopenmpi-dev openmpi-bin ;;
   esac
-  printf '%s\n' libhdf5-dev hdf5-tools libdnnl-dev
+  printf '%s\n' libhdf5-dev hdf5-tools
 }
 
 missing_packages() {

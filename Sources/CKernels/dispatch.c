@@ -1,4 +1,4 @@
-// Which table this processor runs. Asked once per kernel object, not per call.
+// Which tables this processor can run.
 #include "CKernels.h"
 
 extern const ls_kernels ls_kernels_portable;
@@ -18,12 +18,15 @@ const ls_kernels *ls_kernels_at(int32_t index) {
   return 0;
 }
 
-const ls_kernels *ls_best_kernels(void) {
-  for (int32_t index = 2; index > 0; index--) {
-    const ls_kernels *table = ls_kernels_at(index);
-    if (table) return table;
-  }
-  return ls_kernels_at(0);
+void ls_flush_denormals(void) {
+#if defined(__x86_64__)
+  // FTZ and DAZ of MXCSR, which every 64-bit processor has.
+  __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | 0x8040);
+#elif defined(__aarch64__)
+  uint64_t control;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+  __asm__ volatile("msr fpcr, %0" : : "r"(control | (uint64_t)1 << 24));
+#endif
 }
 
 size_t ls_weight_gradient_scratch(size_t row_count, int32_t n) {

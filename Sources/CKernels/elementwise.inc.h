@@ -23,10 +23,6 @@ static void sum(float *d, const float *a, const float *b, size_t n) {
   for (; j < n; j++) d[j] = a[j] + b[j];
 }
 
-static void scale(float *values, float factor, size_t n) {
-  for (size_t j = 0; j < n; j++) values[j] *= factor;
-}
-
 static double squared_norm(const float *values, size_t n) {
   vd s = 0.0;
   size_t j = 0;
@@ -64,7 +60,8 @@ INLINE void philox(vu c[4], uint32_t k0, uint32_t k1) {
 static void dropout(
     float *destination, const float *source, int32_t n, uint32_t threshold, float factor, const ls_dropout_key *key) {
   const int q = (n + 3) / 4;
-  const uint32_t k0 = (uint32_t)key->seed, k1 = (uint32_t)(key->seed >> 32);
+  // A counter has room for the lower eight bits of the layer; the others go into the key.
+  const uint32_t k0 = (uint32_t)key->seed, k1 = (uint32_t)(key->seed >> 32) ^ key->layer >> 8;
   const vu lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   for (int j = 0; j < q; j += LANES) {
     vu c[4];

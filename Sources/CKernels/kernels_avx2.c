@@ -8,6 +8,7 @@
 #define ISA_HAS_FMA 1
 #define TILE_M 4
 #define TILE_LANES 8
+#define PANEL 16
 #define TILE_VECTORS 2
 #define FMA_CHAINS 12
 #include "table.inc.h"

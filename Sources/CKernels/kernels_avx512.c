@@ -9,6 +9,7 @@
 #define ISA_HAS_FMA 1
 #define TILE_M 8
 #define TILE_LANES 16
+#define PANEL 64
 #define TILE_VECTORS 3
 #define FMA_CHAINS 24
 #include "table.inc.h"

@@ -9,6 +9,7 @@
 #define ISA_HAS_FMA 1
 #define TILE_M 8
 #define TILE_LANES 16
+#define PANEL 64
 #define TILE_VECTORS 3
 #include "vector.h"
 
@@ -35,15 +36,15 @@ INLINE vf load_or_zero(const float *p, int n) { return n > 0 ? load_n(p, n) : (v
 // As pack_weights, in panels of pairs: forward pairs two k of one n, backward two n of one k.
 static void pack_weights(
     const float *w, ptrdiff_t stride, int32_t n, int32_t k, uint16_t *forward, uint16_t *backward,
-    int32_t first_panel, int32_t end_panel) {
+    int32_t first_block, int32_t end_block) {
   const size_t k_pairs = ((size_t)k + 31) / 32 * 16;  // rows of a forward panel
   const size_t n_pairs = ((size_t)n + 31) / 32 * 16;  // rows of a backward panel
   const int bypass = bypasses_cache((size_t)n * (size_t)k * sizeof(uint16_t));
   uint32_t *to_forward = (uint32_t *)forward, *to_backward = (uint32_t *)backward;
-  for (int panel = first_panel; panel < end_panel; panel++)
+  for (int block = first_block; block < end_block; block++)
     for (int k0 = 0; k0 < k; k0 += 32)
-      for (int part = 0; part < PANEL / LANES; part++) {
-        const int n0 = panel * PANEL + part * LANES;
+      for (int part = 0; part < LS_PACKED_ROWS / LANES; part++) {
+        const int n0 = block * LS_PACKED_ROWS + part * LANES;
         vf r[LANES];
         vf low[LANES], high[LANES];
         for (int i = 0; i < LANES; i++) {
@@ -66,7 +67,7 @@ static void pack_weights(
             }
           }
         transpose16(r);
-        uint32_t *to = to_forward + ((size_t)panel * k_pairs + k0 / 2) * PANEL + part * LANES;
+        uint32_t *to = to_forward + ((size_t)(n0 / PANEL) * k_pairs + k0 / 2) * PANEL + n0 % PANEL;
         for (int i = 0; i < LANES; i++) store_packed((float *)to + (size_t)i * PANEL, r[i], bypass);
       }
   if (bypass) publish_packed();
@@ -90,6 +91,7 @@ static float burn(int64_t iterations) {
 
 static const ls_bfloat16_kernels table = {
     .burn_operations = BURN_CHAINS * 16 * 2 * 2,
+    .panel_columns = PANEL,
     .weight_gradient = weight_gradient,
     .product = product,
     .convert = convert,

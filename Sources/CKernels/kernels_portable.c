@@ -4,6 +4,7 @@
 #define ISA_AVX512 0
 #define TILE_M 4
 #define TILE_LANES 4
+#define PANEL 16
 #define TILE_VECTORS 2
 #define FMA_CHAINS 12
 #if defined(__aarch64__)

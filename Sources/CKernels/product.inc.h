@@ -1,4 +1,4 @@
-// y (+)= x W with W packed in panels of 64 columns, for registers of sixteen lanes.
+// y (+)= x W with W packed in panels of PANEL columns.
 //
 // The limit of a recurrent product is not arithmetic but the stream of weights: a time step has few rows, and each
 // reads all of W. So while a tile computes on one slice of a panel, it fetches the next slice into the second-level
@@ -7,71 +7,93 @@
 // Each element is one chain of multiply-adds a slice, over the inner index in order, and slices are added in order,
 // whatever the tile that holds it: a row's bits do not depend on the number of rows.
 //
-// Included once for f32 and once for bf16 operands with f32 sums (PRODUCT_BF16), after weight_gradient.inc.h, which
-// defines a unit: what one multiply-add takes of a row of x, one value or a pair.
+// Included once for f32 in every build and once for bf16 operands with f32 sums (PRODUCT_BF16), after
+// weight_gradient.inc.h, which defines a unit: what one multiply-add takes of a row of x, one value or a pair.
 
 enum {
-  TALL_ROWS = 12,    // rows of a tile of one or two vectors
-  TILE_ROWS = 6,     // of three or four: 24 of the 32 registers hold sums
   BLOCK_ROWS = 96,   // rows whose slice of x stays in the second-level cache while all panels pass by
-  SLICE_UNITS = 768, // of a panel: 192 KiB; shorter ones load and store sums more often
+  SLICE_UNITS = 768, // of a panel, at most 192 KiB; shorter ones load and store sums more often
   AHEAD = 64         // units of x that are fetched ahead
 };
 
-// rows x (16 * vectors) of y from `count` units; `mask` selects the lanes of the last vector that exist.
+// The lanes of a panel's last vector that exist.
+#if ISA_AVX512
+typedef __mmask16 lane_mask;
+INLINE lane_mask first_lanes(int n) { return (lane_mask)((1u << n) - 1); }
+INLINE tf load_lanes(const float *p, lane_mask lanes) { return (tf)_mm512_maskz_loadu_ps(lanes, p); }
+INLINE void store_lanes(float *p, tf v, lane_mask lanes) { _mm512_mask_storeu_ps(p, lanes, (__m512)v); }
+#else
+typedef int lane_mask;
+INLINE lane_mask first_lanes(int n) { return n; }
+INLINE tf load_lanes(const float *p, lane_mask lanes) {
+  if (lanes == TILE_LANES) return tile_load(p);
+  float t[TILE_LANES] = {0};
+  for (int i = 0; i < lanes; i++) t[i] = p[i];
+  return tile_load(t);
+}
+INLINE void store_lanes(float *p, tf v, lane_mask lanes) {
+  if (lanes == TILE_LANES) {
+    tile_store(p, v);
+    return;
+  }
+  float t[TILE_LANES];
+  tile_store(t, v);
+  for (int i = 0; i < lanes; i++) p[i] = t[i];
+}
+#endif
+
+// ROWS x (TILE_LANES * VECTORS) of y from `count` units; `mask` selects the lanes of the last vector that exist.
 #define PRODUCT_TILE(ROWS, VECTORS)                                                                                \
   static __attribute__((noinline)) void product_##ROWS##_##VECTORS(                                                \
       const unit *x, ptrdiff_t x_stride, const unit *w, int count, float *y, ptrdiff_t y_stride, int start,        \
-      __mmask16 mask, const char *next, ptrdiff_t next_step) {                                                     \
+      lane_mask mask, const char *next, ptrdiff_t next_step) {                                                     \
     tf sum[ROWS][VECTORS];                                                                                         \
     for (int i = 0; i < ROWS; i++)                                                                                 \
       for (int v = 0; v < VECTORS; v++) sum[i][v] = (tf)0.0f;                                                      \
     for (int k = 0; k < count;) {                                                                                  \
-      for (int i = 0; i < ROWS; i++) _mm_prefetch((const char *)(x + i * x_stride + k + AHEAD), _MM_HINT_T0);      \
+      for (int i = 0; i < ROWS; i++) __builtin_prefetch(x + i * x_stride + k + AHEAD, 0, 3);                       \
       const int end = k + 16 < count ? k + 16 : count;                                                             \
       for (; k < end; k++, w += PANEL, next += next_step) {                                                        \
-        _mm_prefetch(next, _MM_HINT_T1);                                                                           \
+        __builtin_prefetch(next, 0, 2);                                                                            \
         tu b[VECTORS];                                                                                             \
-        for (int v = 0; v < VECTORS; v++) b[v] = unit_load(w + v * 16);                                            \
+        for (int v = 0; v < VECTORS; v++) b[v] = unit_load(w + v * TILE_LANES);                                    \
         for (int i = 0; i < ROWS; i++)                                                                             \
           for (int v = 0; v < VECTORS; v++) sum[i][v] = tile_fma(x[i * x_stride + k], b[v], sum[i][v]);            \
       }                                                                                                            \
     }                                                                                                              \
     for (int i = 0; i < ROWS; i++)                                                                                 \
       for (int v = 0; v < VECTORS; v++) {                                                                          \
-        float *to = y + i * y_stride + v * 16;                                                                     \
-        const __mmask16 lanes = v == VECTORS - 1 ? mask : (__mmask16)0xffff;                                       \
+        float *to = y + i * y_stride + v * TILE_LANES;                                                             \
+        const lane_mask lanes = v == VECTORS - 1 ? mask : first_lanes(TILE_LANES);                                 \
         tf value = sum[i][v];                                                                                      \
-        if (!start) value = (tf)_mm512_maskz_loadu_ps(lanes, to) + value;                                          \
-        _mm512_mask_storeu_ps(to, lanes, (__m512)value);                                                           \
+        if (!start) value = load_lanes(to, lanes) + value;                                                         \
+        store_lanes(to, value, lanes);                                                                             \
       }                                                                                                            \
   }
-#define PRODUCT_TILES(ROWS) \
-  PRODUCT_TILE(ROWS, 1) PRODUCT_TILE(ROWS, 2) PRODUCT_TILE(ROWS, 3) PRODUCT_TILE(ROWS, 4)
-PRODUCT_TILES(1)
-PRODUCT_TILES(2)
-PRODUCT_TILES(3)
-PRODUCT_TILES(4)
-PRODUCT_TILES(5)
-PRODUCT_TILES(6)
-#define TALL_PRODUCT_TILES(ROWS) PRODUCT_TILE(ROWS, 1) PRODUCT_TILE(ROWS, 2)
-TALL_PRODUCT_TILES(7)
-TALL_PRODUCT_TILES(8)
-TALL_PRODUCT_TILES(9)
-TALL_PRODUCT_TILES(10)
-TALL_PRODUCT_TILES(11)
-TALL_PRODUCT_TILES(12)
 
 typedef void product_tile(
     const unit *x, ptrdiff_t x_stride, const unit *w, int count, float *y, ptrdiff_t y_stride, int start,
-    __mmask16 mask, const char *next, ptrdiff_t next_step);
+    lane_mask mask, const char *next, ptrdiff_t next_step);
 
-#define TILES_OF(ROWS) {product_##ROWS##_1, product_##ROWS##_2, product_##ROWS##_3, product_##ROWS##_4}
-#define TALL_TILES_OF(ROWS) {product_##ROWS##_1, product_##ROWS##_2}
-static product_tile *const product_tiles[TALL_ROWS][PANEL / 16] = {
-    TILES_OF(1),      TILES_OF(2),      TILES_OF(3),      TILES_OF(4),       TILES_OF(5),       TILES_OF(6),
-    TALL_TILES_OF(7), TALL_TILES_OF(8), TALL_TILES_OF(9), TALL_TILES_OF(10), TALL_TILES_OF(11), TALL_TILES_OF(12),
-};
+// A tile takes as many rows as leave registers for a row of the panel and a value of x.
+#define UP_TO_2(OF, VECTORS) OF(1, VECTORS) OF(2, VECTORS)
+#define UP_TO_4(OF, VECTORS) UP_TO_2(OF, VECTORS) OF(3, VECTORS) OF(4, VECTORS)
+#define UP_TO_6(OF, VECTORS) UP_TO_4(OF, VECTORS) OF(5, VECTORS) OF(6, VECTORS)
+#define UP_TO_12(OF, VECTORS) \
+  UP_TO_6(OF, VECTORS) OF(7, VECTORS) OF(8, VECTORS) OF(9, VECTORS) OF(10, VECTORS) OF(11, VECTORS) OF(12, VECTORS)
+#if ISA_AVX512
+#define ALL_TILES(OF) UP_TO_12(OF, 1) UP_TO_12(OF, 2) UP_TO_6(OF, 3) UP_TO_6(OF, 4)
+static const int most_rows[PANEL / TILE_LANES] = {12, 12, 6, 6};
+#elif TILE_LANES == 8
+#define ALL_TILES(OF) UP_TO_12(OF, 1) UP_TO_6(OF, 2)
+static const int most_rows[PANEL / TILE_LANES] = {12, 6};
+#else
+#define ALL_TILES(OF) UP_TO_6(OF, 1) UP_TO_4(OF, 2) UP_TO_2(OF, 3) UP_TO_2(OF, 4)
+static const int most_rows[PANEL / TILE_LANES] = {6, 4, 2, 2};
+#endif
+ALL_TILES(PRODUCT_TILE)
+#define TILE_ENTRY(ROWS, VECTORS) [ROWS - 1][VECTORS - 1] = product_##ROWS##_##VECTORS,
+static product_tile *const product_tiles[12][PANEL / TILE_LANES] = {ALL_TILES(TILE_ENTRY)};
 
 // A block of the rows of each part.
 typedef struct {
@@ -92,9 +114,9 @@ static void product_slice(
     const ls_product_job *job, row_block block, int begin_unit, int end_unit, const unit *slice, int column,
     const unit *next) {
   const int width = job->outer - column < PANEL ? job->outer - column : PANEL;
-  const int vectors = (width + 15) / 16;
-  const __mmask16 mask = (__mmask16)((1u << (width - (vectors - 1) * 16)) - 1);
-  const int most = vectors <= 2 ? TALL_ROWS : TILE_ROWS;
+  const int vectors = (width + TILE_LANES - 1) / TILE_LANES;
+  const lane_mask mask = first_lanes(width - (vectors - 1) * TILE_LANES);
+  const int most = most_rows[vectors - 1];
   const int count = end_unit - begin_unit, bytes = PANEL * (int)sizeof(unit);
   const int start = begin_unit == 0 && !job->accumulate;
   int all = 0;

@@ -11,18 +11,15 @@
 #define WEIGHT_GRADIENT weight_gradient
 #include "weight_gradient.inc.h"
 #include "pack.inc.h"
-#if ISA_AVX512
 #include "product.inc.h"
-#endif
 #include "ceiling.inc.h"
 
 const ls_kernels ISA_TABLE = {
     .name = ISA_NAME,
     .fma_per_iteration = FMA_CHAINS * TILE_LANES * 2,
     .weight_gradient = weight_gradient,
-#if ISA_AVX512
+    .panel_columns = PANEL,
     .product = product,
-#endif
     .pack_weights = pack_weights,
     .lstm_forward = lstm_forward,
     .lstm_backward = lstm_backward,
@@ -41,7 +38,6 @@ const ls_kernels ISA_TABLE = {
     .hyperbolic_tangent = hyperbolic_tangent,
     .add = add,
     .sum = sum,
-    .scale = scale,
     .squared_norm = squared_norm,
     .dropout = dropout,
     .sgd = sgd,

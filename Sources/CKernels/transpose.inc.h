@@ -1,6 +1,4 @@
-// Transposition of 16 x 16 blocks of 32 bits in registers, and the width of a panel of packed weights.
-
-enum { PANEL = 64 };
+// Transposition of 16 x 16 blocks of 32 bits in registers, and stores of packed weights.
 
 // Swaps the off-diagonal halves of 16 x 16 blocks, then of their quarters, and so on.
 #define SWAP_HALVES(d, i, first, second)            \

@@ -80,7 +80,7 @@ package struct TrainingConfiguration: Sendable, Equatable {
     ).freeOnResume(),
     .word(
       "training.precision", \.training.precision,
-      "What operands of matrix products are rounded to; `bf16` needs AVX512_BF16 and falls back to `f32` without it"),
+      "What operands of matrix products are rounded to; `bf16` needs a processor with AVX512_BF16"),
     .integer("training.seed", \.training.seed, 0...Int.max, "Seed of initialization and dropout"),
     .integer(
       "training.validate_every", \.training.validateEvery, stepCounts,

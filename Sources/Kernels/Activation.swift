@@ -14,13 +14,15 @@ package enum Activation: String, Sendable, CaseIterable {
   }
 
   /// values[rows, H] = activation(values + bias[H])
-  package func forward(_ values: MatrixView, bias: UnsafePointer<Float>) {
-    kernels.elman_forward(values.pointer, bias, Int32(values.rows), Int32(values.columns), code)
+  package func forward(_ values: MatrixView, bias: UnsafePointer<Float>, _ arithmetic: Arithmetic) {
+    arithmetic.kernels.pointee.elman_forward(values.pointer, bias, Int32(values.rows), Int32(values.columns), code)
   }
 
   /// dValues = (dOutput + dHidden) ⊙ activation'(x), from the outputs alone; all [rows, H] and dense.
-  package func backward(dValues: MatrixView, outputs: MatrixView, dOutput: MatrixView, dHidden: MatrixView) {
-    kernels.elman_backward(
+  package func backward(
+    dValues: MatrixView, outputs: MatrixView, dOutput: MatrixView, dHidden: MatrixView, _ arithmetic: Arithmetic
+  ) {
+    arithmetic.kernels.pointee.elman_backward(
       dValues.pointer, outputs.pointer, dOutput.pointer, dHidden.pointer, dValues.rows * dValues.columns, code)
   }
 }

@@ -26,15 +26,17 @@ package struct Dropout: Sendable {
   ///   - streams: the global numbers of the B streams.
   ///   - layer: which connection: 0 is the embedding's output, l is the output of layer l.
   package func apply(
-    _ source: MatrixView, into destination: MatrixView, streams: Range<Int>, layer: Int, step: Int
+    _ source: MatrixView, into destination: MatrixView, streams: Range<Int>, layer: Int, step: Int,
+    _ arithmetic: Arithmetic
   ) {
+    let kernel = arithmetic.kernels.pointee.dropout
     let threshold = UInt32(probability * 0x1p32)
     let scale = Float(1 / (1 - probability))
     for row in 0..<source.rows {
       var key = ls_dropout_key(
         seed: seed, step: UInt64(step), stream: UInt32(streams.lowerBound + row % streams.count),
         layer: UInt32(layer), time: UInt32(row / streams.count))
-      kernels.dropout(
+      kernel(
         destination.pointer + row * destination.stride, source.pointer + row * source.stride, Int32(source.columns),
         threshold, scale, &key)
     }
@@ -54,7 +56,7 @@ package struct Dropout: Sendable {
             UInt32(column % blocks) &+ UInt32(layer & 0xff) << 24, UInt32(truncatingIfNeeded: step), stream,
             time ^ UInt32(truncatingIfNeeded: UInt64(step) >> 32) << 24
           ),
-          key: (UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32)))
+          key: (UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32) ^ UInt32(layer >> 8)))
         let word = [words.0, words.1, words.2, words.3][column / blocks]
         let kept = word >= UInt32(probability * 0x1p32)
         destination[row, column] = kept ? source[row, column] * Float(1 / (1 - probability)) : 0

@@ -12,9 +12,13 @@ package struct GRUStep {
   /// [rows, H]: r ⊙ h(t-1); the reset-before form only.
   package var resetHidden: MatrixView?
 
+  private let arithmetic: Arithmetic
+
   package init(
-    inputGates: MatrixView, hiddenGates: MatrixView? = nil, hiddenBefore: MatrixView, resetHidden: MatrixView? = nil
+    inputGates: MatrixView, hiddenGates: MatrixView? = nil, hiddenBefore: MatrixView, resetHidden: MatrixView? = nil,
+    _ arithmetic: Arithmetic
   ) {
+    self.arithmetic = arithmetic
     self.inputGates = inputGates
     self.hiddenGates = hiddenGates
     self.hiddenBefore = hiddenBefore
@@ -40,7 +44,7 @@ package struct GRUStep {
   /// Reset gate after the product, as in PyTorch and cuDNN.
   package func forwardResetAfter(_ biases: GRUBiases, hidden: MatrixView) {
     var step = forwardJob(biases, hidden)
-    kernels.gru_after_forward(&step)
+    arithmetic.kernels.pointee.gru_after_forward(&step)
   }
 
   /// Leaves the gradients of the pre-activations in `inputGates` and `hiddenGates`, and in `dHiddenBefore` the part of
@@ -50,19 +54,19 @@ package struct GRUStep {
     step.d_output = UnsafePointer(dOutput.pointer)
     step.d_hidden = UnsafePointer(dHidden.pointer)
     step.d_hidden_before = dHiddenBefore.pointer
-    kernels.gru_after_backward(&step)
+    arithmetic.kernels.pointee.gru_after_backward(&step)
   }
 
   /// Reset gate before the product (Cho et al. 2014), first half: r, z and r ⊙ h(t-1).
   package func forwardResetBeforeGates(_ biases: GRUBiases) {
     var step = forwardJob(biases)
-    kernels.gru_before_forward_gates(&step)
+    arithmetic.kernels.pointee.gru_before_forward_gates(&step)
   }
 
   /// Second half, after W_hn (r ⊙ h) was added to the n columns.
   package func forwardResetBeforeOutput(_ biases: GRUBiases, hidden: MatrixView) {
     var step = forwardJob(biases, hidden)
-    kernels.gru_before_forward_output(&step)
+    arithmetic.kernels.pointee.gru_before_forward_output(&step)
   }
 
   /// Backward of the second half: gradients of z and n, and the direct part of dL/dh(t-1).
@@ -71,7 +75,7 @@ package struct GRUStep {
     step.d_output = UnsafePointer(dOutput.pointer)
     step.d_hidden = UnsafePointer(dHidden.pointer)
     step.d_hidden_before = dHiddenBefore.pointer
-    kernels.gru_before_backward_output(&step)
+    arithmetic.kernels.pointee.gru_before_backward_output(&step)
   }
 
   /// Backward of the first half, given dL/d(r ⊙ h).
@@ -79,7 +83,7 @@ package struct GRUStep {
     var step = job()
     step.d_reset_hidden = UnsafePointer(dResetHidden.pointer)
     step.d_hidden_before = dHiddenBefore.pointer
-    kernels.gru_before_backward_gates(&step)
+    arithmetic.kernels.pointee.gru_before_backward_gates(&step)
   }
 }
 

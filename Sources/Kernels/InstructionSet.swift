@@ -1,26 +1,23 @@
 import CKernels
 
-/// The vector kernels of this processor, chosen once when the process first computes.
-///
-/// `nonisolated(unsafe)`: a table of constant function pointers, never written after it is made.
-nonisolated(unsafe) let kernels: ls_kernels = ls_best_kernels().pointee
+/// The instruction sets that the vector kernels are built for; a raw value is how a user spells it.
+package enum InstructionSet: String, CaseIterable, Sendable {
+  case portable, avx2, avx512
 
-/// The builds of the vector kernels.
-package enum InstructionSet: Int32, CaseIterable, Sendable {
-  case portable = 0
-  case avx2 = 1
-  case avx512 = 2
-
-  /// Whether this processor, and this build of the program, has it.
-  package var isAvailable: Bool { ls_kernels_at(rawValue) != nil }
-
-  /// The one in use.
-  package static var current: InstructionSet {
-    allCases.last { $0.isAvailable } ?? .portable
+  package var name: String {
+    switch self {
+    case .portable: "portable"
+    case .avx2: "AVX2"
+    case .avx512: "AVX-512"
+    }
   }
 
-  /// The kernels of this build; nil where they can't run. For tests that hold the builds against each other.
-  package var table: ls_kernels? { ls_kernels_at(rawValue)?.pointee }
-
-  package var name: String { table.map { String(cString: $0.name) } ?? "\(self)" }
+  /// Its place among the tables of `ls_kernels_at`.
+  var index: Int32 {
+    switch self {
+    case .portable: 0
+    case .avx2: 1
+    case .avx512: 2
+    }
+  }
 }

@@ -11,7 +11,10 @@ package struct LSTMStep {
   /// [rows, H]: c(t)
   package var cell: MatrixView
 
-  package init(gates: MatrixView, cellBefore: MatrixView, cell: MatrixView) {
+  private let arithmetic: Arithmetic
+
+  package init(gates: MatrixView, cellBefore: MatrixView, cell: MatrixView, _ arithmetic: Arithmetic) {
+    self.arithmetic = arithmetic
     self.gates = gates
     self.cellBefore = cellBefore
     self.cell = cell
@@ -30,7 +33,7 @@ package struct LSTMStep {
     var step = job()
     step.bias = bias
     step.hidden_out = hidden.pointer
-    kernels.lstm_forward(&step)
+    arithmetic.kernels.pointee.lstm_forward(&step)
   }
 
   /// - Parameters:
@@ -41,6 +44,6 @@ package struct LSTMStep {
     step.d_output = UnsafePointer(dOutput.pointer)
     step.d_hidden = UnsafePointer(dHidden.pointer)
     step.d_cell = dCell.pointer
-    kernels.lstm_backward(&step)
+    arithmetic.kernels.pointee.lstm_backward(&step)
   }
 }

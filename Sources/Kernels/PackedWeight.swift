@@ -10,56 +10,44 @@ package final class PackedWeight: Sendable {
   /// dx = dy·W: [n → k]; nil where only forward is needed.
   package let backward: PackedMatrix?
 
-  /// Rows of `source` that are packed at once, or fewer in the last panel.
-  package static let panelRows = 64
+  /// Rows of `source` that are packed at once, or fewer in the last block.
+  package static let blockRows = Int(LS_PACKED_ROWS)
 
   /// - Parameters:
   ///   - training: whether the backward form will be wanted.
   ///   - memory, isReadFromTheEnd: as for ``PackedMatrix``.
   package init(
-    rows: Int, columns: Int, precision: Precision = .f32, training: Bool,
+    rows: Int, columns: Int, _ arithmetic: Arithmetic, precision: Precision = .f32, training: Bool,
     memory: FloatMemory = FloatBuffer.init(count:), isReadFromTheEnd: Bool = false
   ) throws {
     self.rows = rows
     func matrix(_ inner: Int, _ outer: Int) throws -> PackedMatrix {
       try PackedMatrix(
-        inner: inner, outer: outer, precision: precision, memory: memory, isReadFromTheEnd: isReadFromTheEnd)
+        inner: inner, outer: outer, arithmetic, precision: precision, memory: memory, isReadFromTheEnd: isReadFromTheEnd
+      )
     }
     forward = try matrix(columns, rows)
     backward = training ? try matrix(rows, columns) : nil
   }
 
   /// Packs both forms from one reading of `source`: the share of worker `rank` of `count`.
-  ///
-  /// Where the library wants another layout than panels its own reorder runs, several times slower. Throws
-  /// ``OneDNNError``.
-  package func pack(_ source: MatrixView, rank: Int = 0, of count: Int = 1) throws {
-    precondition(source.rows == rows && source.columns == forward.inner, "weights of another shape")
-    guard packsByPanels else {
-      if rank == 0 { try forward.pack(source, transposed: true) }
-      if rank == 1 % count { try backward?.pack(source, transposed: false) }
-      return
-    }
-    pack(source, panels: (rank * panelCount / count)..<((rank + 1) * panelCount / count))
+  package func pack(_ source: MatrixView, rank: Int = 0, of count: Int = 1) {
+    pack(source, blocks: (rank * blockCount / count)..<((rank + 1) * blockCount / count))
   }
 
-  /// Whether the library's layout is one that can be written panel by panel.
-  package var packsByPanels: Bool { forward.isInPanels && backward?.isInPanels ?? true }
+  package var blockCount: Int { (rows + Self.blockRows - 1) / Self.blockRows }
 
-  package var panelCount: Int { (rows + Self.panelRows - 1) / Self.panelRows }
-
-  /// Packs the rows of some panels; only where ``packsByPanels``.
-  package func pack(_ source: MatrixView, panels: Range<Int>) {
-    precondition(packsByPanels && source.rows == rows && source.columns == forward.inner, "weights of another shape")
-    let (first, end) = (Int32(panels.lowerBound), Int32(panels.upperBound))
+  /// Packs the rows of some blocks.
+  package func pack(_ source: MatrixView, blocks: Range<Int>) {
+    precondition(source.rows == rows && source.columns == forward.inner, "weights of another shape")
+    let (first, end) = (Int32(blocks.lowerBound), Int32(blocks.upperBound))
     switch forward.precision {
     case .f32:
-      kernels.pack_weights(
+      forward.arithmetic.kernels.pointee.pack_weights(
         source.pointer, source.stride, Int32(rows), Int32(source.columns), forward.packed.pointer,
         backward?.packed.pointer, first, end)
     case .bf16:
-      guard let table = bfloat16Kernels else { preconditionFailure("no bf16 instructions on this processor") }
-      table.pack_weights(
+      forward.arithmetic.requireBFloat16().pointee.pack_weights(
         source.pointer, source.stride, Int32(rows), Int32(source.columns), forward.packed.halves,
         backward?.packed.halves, first, end)
     }

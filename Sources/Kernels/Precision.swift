@@ -1,35 +1,36 @@
 import Arena
 import CKernels
-import COneDNN
 
 /// The numbers that matrix products take. Sums, weights, gates and softmax are f32 in both.
 package enum Precision: String, Sendable, CaseIterable {
   case f32
   /// Operands rounded to bfloat16 (8 bits of significand), products summed up in f32.
   case bf16
+}
 
-  /// Whether this processor computes with it at full speed.
-  package var isAvailable: Bool { self == .f32 || bfloat16Kernels != nil }
-
-  var dataType: dnnl_data_type_t { self == .f32 ? dnnl_f32 : dnnl_bf16 }
-
-  /// Runs independent multiply-adds of this precision in registers and returns their number of floating-point
+extension Arithmetic {
+  /// Runs independent multiply-adds of a precision in registers and returns their number of floating-point
   /// operations: timed, it is the ceiling that a kernel can be measured against.
-  package func burnMultiplyAdds(iterations: Int) -> Double {
-    switch self {
+  package func burnMultiplyAdds(_ precision: Precision, iterations: Int) -> Double {
+    switch precision {
     case .f32:
-      withExtendedLifetime(kernels.fma_burn(Int64(iterations))) {}
-      return Double(iterations) * Double(kernels.fma_per_iteration)
+      withExtendedLifetime(kernels.pointee.fma_burn(Int64(iterations))) {}
+      return Double(iterations) * Double(kernels.pointee.fma_per_iteration)
     case .bf16:
-      guard let table = bfloat16Kernels else { preconditionFailure("no bf16 instructions on this processor") }
-      withExtendedLifetime(table.burn(Int64(iterations))) {}
-      return Double(iterations) * Double(table.burn_operations)
+      let table = requireBFloat16()
+      withExtendedLifetime(table.pointee.burn(Int64(iterations))) {}
+      return Double(iterations) * Double(table.pointee.burn_operations)
+    }
+  }
+
+  /// Columns of a panel of packed weights.
+  func panelColumns(_ precision: Precision) -> Int {
+    switch precision {
+    case .f32: Int(kernels.pointee.panel_columns)
+    case .bf16: Int(requireBFloat16().pointee.panel_columns)
     }
   }
 }
-
-/// The bf16 kernels of this processor; nil where it has no such instructions.
-let bfloat16Kernels: ls_bfloat16_kernels? = ls_bfloat16()?.pointee
 
 /// Memory for bf16 copies of operands; one worker's products take turns with it.
 package final class OperandScratch {
@@ -37,23 +38,18 @@ package final class OperandScratch {
 
   package init() {}
 
-  /// `source` rounded to bf16, dense; valid until the next call.
-  func rounded(_ source: MatrixView) throws -> UnsafeMutablePointer<UInt16> {
-    guard let table = bfloat16Kernels else { preconditionFailure("no bf16 instructions on this processor") }
-    let count = source.rows * source.columns
-    let target = try halves(count)
-    table.convert(target, source.pointer, count)
-    return target
-  }
-
-  /// As ``rounded(_:)``, but each row filled up with a zero to a whole number of pairs.
-  func roundedPairs(_ source: MatrixView) throws -> UnsafeMutablePointer<UInt16> {
-    guard source.columns % 2 != 0 else { return try rounded(source) }
-    guard let table = bfloat16Kernels else { preconditionFailure("no bf16 instructions on this processor") }
+  /// `source` rounded to bf16, each row filled up with a zero to a whole number of pairs; valid until the next call.
+  func roundedPairs(_ source: MatrixView, _ arithmetic: Arithmetic) throws -> UnsafeMutablePointer<UInt16> {
+    let convert = arithmetic.requireBFloat16().pointee.convert
+    guard source.columns % 2 != 0 else {
+      let target = try halves(source.rows * source.columns)
+      convert(target, source.pointer, source.rows * source.columns)
+      return target
+    }
     let stride = source.columns + 1
     let target = try halves(source.rows * stride)
     for row in 0..<source.rows {
-      table.convert(target + row * stride, source.pointer + row * source.columns, source.columns)
+      convert(target + row * stride, source.pointer + row * source.columns, source.columns)
       target[row * stride + source.columns] = 0
     }
     return target

@@ -42,7 +42,7 @@ package final class ProductTeam {
 
   /// Whether products by `weights` are made together. The same on every worker.
   package func pays(for weights: PackedMatrix) -> Bool {
-    Product.ownKernel(for: weights) != nil && rows.count > 1 && rows.allSatisfy { $0 <= Self.mostRows }
+    rows.count > 1 && rows.allSatisfy { $0 <= Self.mostRows }
       && weights.packed.count * MemoryLayout<Float>.stride >= minimumBytes
   }
 

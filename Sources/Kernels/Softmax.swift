@@ -10,35 +10,37 @@ import CKernels
 #endif
 
 /// Softmax and cross-entropy over rows of logits, with the decoder's bias added on the way.
-package enum Softmax {
+extension Arithmetic {
   /// Turns logits into the gradient of the summed cross-entropy, softmax(logits + bias) − onehot(target), in place.
   ///
   /// - Parameters:
   ///   - logits: [rows, V].
   ///   - targets: one a row; negative: the row is masked, its gradient and loss are zero.
   ///   - losses: [rows], nats.
-  package static func gradient(
+  package func softmaxGradient(
     _ logits: MatrixView, bias: UnsafePointer<Float>, targets: UnsafePointer<Int32>,
     losses: UnsafeMutablePointer<Double>
   ) {
     for row in 0..<logits.rows {
-      losses[row] = kernels.softmax_gradient(
+      losses[row] = kernels.pointee.softmax_gradient(
         logits.pointer + row * logits.stride, bias, Int32(logits.columns), targets[row])
     }
   }
 
   /// The losses alone, in nats; `logits` is left as scratch.
-  package static func loss(
+  package func softmaxLoss(
     _ logits: MatrixView, bias: UnsafePointer<Float>, targets: UnsafePointer<Int32>,
     losses: UnsafeMutablePointer<Double>
   ) {
     for row in 0..<logits.rows {
-      losses[row] = kernels.softmax_loss(
+      losses[row] = kernels.pointee.softmax_loss(
         logits.pointer + row * logits.stride, bias, Int32(logits.columns), targets[row])
     }
   }
+}
 
-  /// The naive twin of ``gradient(_:bias:targets:losses:)``, in `Double`.
+package enum Softmax {
+  /// The naive twin of ``Arithmetic/softmaxGradient(_:bias:targets:losses:)``, in `Double`.
   package static func naiveGradient(
     _ logits: MatrixView, bias: UnsafePointer<Float>, targets: UnsafePointer<Int32>,
     losses: UnsafeMutablePointer<Double>

@@ -29,48 +29,48 @@ package struct UpdateConstants: Sendable {
 }
 
 /// The update rules as vector kernels; formulas and defaults as in PyTorch's optimisers.
-package enum UpdateRule {
+extension Arithmetic {
   /// w ← w − η g
-  package static func sgd(
+  package func sgd(
     _ weights: UnsafeMutablePointer<Float>, _ gradients: UnsafePointer<Float>, count: Int, _ constants: UpdateConstants
   ) {
     var settings = constants.settings
-    kernels.sgd(weights, gradients, count, &settings)
+    kernels.pointee.sgd(weights, gradients, count, &settings)
   }
 
   /// v ← μ v + g; w ← w − η v
-  package static func momentum(
+  package func momentum(
     _ weights: UnsafeMutablePointer<Float>, _ gradients: UnsafePointer<Float>, velocity: UnsafeMutablePointer<Float>,
     count: Int, _ constants: UpdateConstants
   ) {
     var settings = constants.settings
-    kernels.momentum(weights, gradients, velocity, count, &settings)
+    kernels.pointee.momentum(weights, gradients, velocity, count, &settings)
   }
 
   /// Kingma & Ba 2015, algorithm 1.
-  package static func adam(
+  package func adam(
     _ weights: UnsafeMutablePointer<Float>, _ gradients: UnsafePointer<Float>, first: UnsafeMutablePointer<Float>,
     second: UnsafeMutablePointer<Float>, count: Int, _ constants: UpdateConstants
   ) {
     var settings = constants.settings
-    kernels.adam(weights, gradients, first, second, count, &settings)
+    kernels.pointee.adam(weights, gradients, first, second, count, &settings)
   }
 
   /// Tieleman & Hinton 2012.
-  package static func rmsprop(
+  package func rmsprop(
     _ weights: UnsafeMutablePointer<Float>, _ gradients: UnsafePointer<Float>, square: UnsafeMutablePointer<Float>,
     count: Int, _ constants: UpdateConstants
   ) {
     var settings = constants.settings
-    kernels.rmsprop(weights, gradients, square, count, &settings)
+    kernels.pointee.rmsprop(weights, gradients, square, count, &settings)
   }
 
   /// Duchi, Hazan & Singer 2011.
-  package static func adagrad(
+  package func adagrad(
     _ weights: UnsafeMutablePointer<Float>, _ gradients: UnsafePointer<Float>, sum: UnsafeMutablePointer<Float>,
     count: Int, _ constants: UpdateConstants
   ) {
     var settings = constants.settings
-    kernels.adagrad(weights, gradients, sum, count, &settings)
+    kernels.pointee.adagrad(weights, gradients, sum, count, &settings)
   }
 }

@@ -99,13 +99,12 @@ package final class WeightGradient {
   ///   - rows: the most rows a call will have.
   ///   - columns: the widest input.
   ///   - precision: what the operands are rounded to as they are packed.
-  package init(rows: Int, columns: Int, precision: Precision = .f32) throws {
-    switch precision {
-    case .f32: kernel = kernels.weight_gradient
-    case .bf16:
-      guard let table = bfloat16Kernels else { preconditionFailure("no bf16 instructions on this processor") }
-      kernel = table.weight_gradient
-    }
+  package init(rows: Int, columns: Int, _ arithmetic: Arithmetic, precision: Precision = .f32) throws {
+    kernel =
+      switch precision {
+      case .f32: arithmetic.kernels.pointee.weight_gradient
+      case .bf16: arithmetic.requireBFloat16().pointee.weight_gradient
+      }
     scratch = try FloatBuffer(count: ls_weight_gradient_scratch(rows, Int32(columns)))
   }
 

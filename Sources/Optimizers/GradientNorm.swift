@@ -15,7 +15,7 @@ package enum GradientNorm {
   ///   count from `from`: blocks of nothing but zeros are not read. Their sum is zero all the same.
   package static func blockSums(
     _ gradients: UnsafePointer<Float>, count: Int, blocks: Range<Int>, into sums: UnsafeMutablePointer<Double>,
-    skipping sparse: (zeros: Int, except: [Range<Int>], from: Int)? = nil
+    _ arithmetic: Arithmetic, skipping sparse: (zeros: Int, except: [Range<Int>], from: Int)? = nil
   ) {
     var next = 0
     for index in blocks {
@@ -28,7 +28,7 @@ package enum GradientNorm {
           continue
         }
       }
-      sums[index] = VectorMath.squaredNorm(gradients + start, count: end - start)
+      sums[index] = arithmetic.squaredNorm(gradients + start, count: end - start)
     }
   }
 

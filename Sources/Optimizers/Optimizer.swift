@@ -12,8 +12,12 @@ package final class Optimizer {
   package let slots: [FloatBuffer]
   /// Updates done: t of Adam's bias corrections.
   package var updates = 0
+  private let arithmetic: Arithmetic
 
-  package init(_ kind: OptimizerKind, weightDecay: Double = 0, segment: Range<Int>) throws {
+  package init(
+    _ kind: OptimizerKind, weightDecay: Double = 0, segment: Range<Int>, _ arithmetic: Arithmetic
+  ) throws {
+    self.arithmetic = arithmetic
     self.kind = kind
     self.weightDecay = weightDecay
     self.segment = segment
@@ -67,22 +71,22 @@ package final class Optimizer {
     func slot(_ index: Int) -> UnsafeMutablePointer<Float> { slots[index].pointer + offset }
     switch kind {
     case .sgd(momentum: 0):
-      UpdateRule.sgd(w, g, count: count, constants)
+      arithmetic.sgd(w, g, count: count, constants)
     case .sgd(let momentum):
       constants.momentum = momentum
-      UpdateRule.momentum(w, g, velocity: slot(0), count: count, constants)
+      arithmetic.momentum(w, g, velocity: slot(0), count: count, constants)
     case .adam(let beta1, let beta2, let epsilon):
       constants.beta1 = beta1
       constants.beta2 = beta2
       constants.epsilon = epsilon
-      UpdateRule.adam(w, g, first: slot(0), second: slot(1), count: count, constants)
+      arithmetic.adam(w, g, first: slot(0), second: slot(1), count: count, constants)
     case .rmsprop(let alpha, let epsilon):
       constants.alpha = alpha
       constants.epsilon = epsilon
-      UpdateRule.rmsprop(w, g, square: slot(0), count: count, constants)
+      arithmetic.rmsprop(w, g, square: slot(0), count: count, constants)
     case .adagrad(let epsilon):
       constants.epsilon = epsilon
-      UpdateRule.adagrad(w, g, sum: slot(0), count: count, constants)
+      arithmetic.adagrad(w, g, sum: slot(0), count: count, constants)
     }
   }
 

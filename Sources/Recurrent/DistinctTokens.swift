@@ -6,13 +6,10 @@ import Kernels
 ///
 /// Rows may come in several groups; a token has an entry in every group that it occurs in.
 final class DistinctTokens {
-  /// A ``Product`` keeps a primitive for every number of rows that it has met. Rounded up to this, there are few, and
-  /// the steady state makes none.
-  private static let rowUnit = 16
-
   /// The first ``count`` hold the entries, group after group; the others some token of an earlier window.
   let tokens: UnsafeMutableBufferPointer<Int32>
   private(set) var count = 0
+  private let arithmetic: Arithmetic
   /// The entry of each row that was listed.
   private let entries: UnsafeMutableBufferPointer<Int32>
   /// The entry of a token in the group at hand; −1 for all between calls.
@@ -21,7 +18,8 @@ final class DistinctTokens {
   /// - Parameters:
   ///   - rows: the most rows of a window.
   ///   - capacity: the most entries that they can have.
-  init(vocabularySize: Int, rows: Int, capacity: Int) {
+  init(vocabularySize: Int, rows: Int, capacity: Int, _ arithmetic: Arithmetic) {
+    self.arithmetic = arithmetic
     tokens = .allocate(capacity: capacity)
     tokens.initialize(repeating: 0)
     entries = .allocate(capacity: rows)
@@ -36,16 +34,11 @@ final class DistinctTokens {
     entryOfToken.deallocate()
   }
 
-  /// ``count``, rounded up for a product: rows beyond ``count`` are computed and not used.
-  var productRows: Int {
-    min((count + Self.rowUnit - 1) / Self.rowUnit * Self.rowUnit, tokens.count)
-  }
-
   /// Whether one product row for each entry, copied to all its positions, is less work than `rows` product rows.
   ///
   /// A copied row costs its memory traffic, a few hundredths of a product row where an embedding has hundreds of
   /// values. At three quarters the whole saves an eighth there, and with sixteen values it comes out even.
-  func pays(insteadOf rows: Int) -> Bool { 4 * productRows <= 3 * rows }
+  func pays(insteadOf rows: Int) -> Bool { 4 * count <= 3 * rows }
 
   func removeAll() { count = 0 }
 
@@ -92,7 +85,7 @@ final class DistinctTokens {
         sum.update(from: values, count: source.columns)
         next += 1
       } else {
-        VectorMath.add(values, to: sum, count: source.columns)
+        arithmetic.add(values, to: sum, count: source.columns)
       }
     }
     precondition(next == count, "rows that were not listed, or not all of them")

@@ -7,6 +7,7 @@ import Kernels
 package final class ElmanLayer: RecurrentLayer {
   package let hidden: StateTape
   package var timer: PhaseTimer?
+  private let arithmetic: Arithmetic
   private let weights: LayerWeights
   private let names: LayerNames
   private let activation: Activation
@@ -26,6 +27,7 @@ package final class ElmanLayer: RecurrentLayer {
     size = weights.shape.hiddenSize
     self.streams = streams
     self.activation = activation
+    arithmetic = weights.arithmetic
     self.weights = weights.layers[index]
     names = LayerNames(index)
     input = try InputProjection(index, weights, tokens: tokens)
@@ -43,7 +45,7 @@ package final class ElmanLayer: RecurrentLayer {
       timer?.enter(.recurrentProducts)
       try recurrent.forward.multiply(hidden.slot(t), into: hidden.slot(t + 1), accumulating: true)
       timer?.enter(.gates)
-      activation.forward(hidden.slot(t + 1), bias: weights.bias.pointer)
+      activation.forward(hidden.slot(t + 1), bias: weights.bias.pointer, arithmetic)
     }
     return hidden.after(steps: steps)
   }
@@ -56,7 +58,7 @@ package final class ElmanLayer: RecurrentLayer {
       timer?.enter(.gates)
       activation.backward(
         dValues: d, outputs: hidden.slot(t + 1), dOutput: dOutput.rows((t * streams)..<((t + 1) * streams)),
-        dHidden: dInitialHidden)
+        dHidden: dInitialHidden, arithmetic)
       if t == 0 && !toInitialStates { break }
       timer?.enter(.recurrentProducts)
       try recurrent.multiply(d, into: dInitialHidden)

@@ -3,6 +3,7 @@ import Kernels
 
 /// The embedding's lookup and its gradient, which touches only the rows of tokens that occur in a window.
 package final class Embedding {
+  private let arithmetic: Arithmetic
   private let size: Int
   /// Rows of a gradient that the last window wrote, a list for each gradient: they are the ones to be zeroed.
   private var touched: [ObjectIdentifier: TouchedRows] = [:]
@@ -16,7 +17,8 @@ package final class Embedding {
   ///   - vocabularySize: V. `size`: E.
   ///   - rows: the most rows of a window.
   ///   - levels: levels of the shard tree.
-  package init(vocabularySize: Int, size: Int, rows: Int, levels: Int) throws {
+  package init(vocabularySize: Int, size: Int, rows: Int, levels: Int, _ arithmetic: Arithmetic) throws {
+    self.arithmetic = arithmetic
     self.size = size
     head = .allocate(capacity: vocabularySize)
     head.initialize(repeating: -1)
@@ -85,7 +87,7 @@ package final class Embedding {
     if node.shards.count == 1 {
       let end = rows.ends[first]
       while cursor >= 0, cursor < end {
-        VectorMath.add(dOutput.pointer + Int(rows.rows[Int(cursor)]) * dOutput.stride, to: out, count: size)
+        arithmetic.add(dOutput.pointer + Int(rows.rows[Int(cursor)]) * dOutput.stride, to: out, count: size)
         cursor = next[Int(cursor)]
       }
       return
@@ -99,7 +101,7 @@ package final class Embedding {
     if let right, cursor >= 0, cursor < rows.ends[first + node.shards.count - 1] {
       let partial = partialSums.pointer + depth * size
       sum(right, rows, dOutput, cursor: &cursor, into: partial, depth: depth + 1)
-      VectorMath.add(partial, to: out, count: size)
+      arithmetic.add(partial, to: out, count: size)
     }
   }
 

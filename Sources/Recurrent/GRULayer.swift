@@ -43,7 +43,8 @@ package final class GRULayer: RecurrentLayer {
 
   private func step(_ t: Int) -> GRUStep {
     GRUStep(
-      inputGates: gates(inputGates, at: t), hiddenGates: gates(hiddenGates, at: t), hiddenBefore: hidden.slot(t))
+      inputGates: gates(inputGates, at: t), hiddenGates: gates(hiddenGates, at: t), hiddenBefore: hidden.slot(t),
+      weights.arithmetic)
   }
 
   package func forward(_ x: MatrixView, steps: Int) throws -> MatrixView {

@@ -46,11 +46,11 @@ final class InputProjection {
   ///
   /// - Parameters:
   ///   - dGates: [T·B, gates·H]
-  ///   - dInput: [T·B, In] or, where gradients are summed by token, [``ShardTokens/productRows``, In]; written.
+  ///   - dInput: [T·B, In] or, where gradients are summed by token, [``ShardTokens/count``, In]; written.
   func backward(_ dGates: MatrixView, into dInput: MatrixView) throws {
     let product = products.requireBackward()
     guard let shards = tokens?.shards, let sums else { return try product.multiply(dGates, into: dInput) }
-    let summed = sums.matrix(shards.productRows, dGates.columns)
+    let summed = sums.matrix(shards.count, dGates.columns)
     shards.sum(dGates, into: summed)
     try product.multiply(summed, into: dInput)
   }
@@ -67,7 +67,7 @@ final class InputProjection {
   ) {
     var (outputs, rows) = (dGates, rows)
     if let shards = tokens?.shards, let sums {
-      outputs = sums.matrix(shards.productRows, dGates.columns)
+      outputs = sums.matrix(shards.count, dGates.columns)
       rows = shards.entries(of: rows)
     }
     product.accumulate(

@@ -9,6 +9,7 @@ package final class LSTMLayer: RecurrentLayer {
   package let hidden: StateTape
   package var timer: PhaseTimer?
   private let cells: StateTape
+  private let arithmetic: Arithmetic
   private let weights: LayerWeights
   private let names: LayerNames
   private let input: InputProjection
@@ -28,6 +29,7 @@ package final class LSTMLayer: RecurrentLayer {
   {
     size = weights.shape.hiddenSize
     self.streams = streams
+    arithmetic = weights.arithmetic
     self.weights = weights.layers[index]
     names = LayerNames(index)
     input = try InputProjection(index, weights, tokens: tokens)
@@ -50,7 +52,7 @@ package final class LSTMLayer: RecurrentLayer {
       timer?.enter(.recurrentProducts)
       try recurrent.forward.multiply(hidden.slot(t), into: gates(at: t), accumulating: true)
       timer?.enter(.gates)
-      LSTMStep(gates: gates(at: t), cellBefore: cells.slot(t), cell: cells.slot(t + 1))
+      LSTMStep(gates: gates(at: t), cellBefore: cells.slot(t), cell: cells.slot(t + 1), arithmetic)
         .forward(bias: weights.bias.pointer, hidden: hidden.slot(t + 1))
     }
     return hidden.after(steps: steps)
@@ -62,7 +64,7 @@ package final class LSTMLayer: RecurrentLayer {
     let recurrent = recurrent.requireBackward()
     for t in (0..<steps).reversed() {
       timer?.enter(.gates)
-      LSTMStep(gates: gates(at: t), cellBefore: cells.slot(t), cell: cells.slot(t + 1))
+      LSTMStep(gates: gates(at: t), cellBefore: cells.slot(t), cell: cells.slot(t + 1), arithmetic)
         .backward(
           dOutput: dOutput.rows((t * streams)..<((t + 1) * streams)), dHidden: dInitialHidden,
           dCell: dCell.matrix(streams, size))

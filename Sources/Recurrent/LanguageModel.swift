@@ -46,6 +46,8 @@ package final class LanguageModel {
     _ weights: ModelWeights, batch: LocalBatch, dropout: Dropout = Dropout(probability: 0, seed: 0), training: Bool,
     team: ProductTeam? = nil, gradientMemory: FloatMemory = FloatBuffer.init(count:), chunkFloats: Int? = nil
   ) throws {
+    // The workers' threads, which share the weights, have one model each.
+    Arithmetic.flushDenormals()
     let shape = weights.shape
     self.weights = weights
     self.shape = shape
@@ -57,15 +59,18 @@ package final class LanguageModel {
       training && !dropout.isActive && ShardTokens.pay(vocabularySize: vocabularySize, batch: batch)
     let tokens = InputTokens(
       window: DistinctTokens(
-        vocabularySize: vocabularySize, rows: batch.rows, capacity: min(vocabularySize, batch.rows)),
-      shards: sumsByToken ? ShardTokens(vocabularySize: vocabularySize, batch: batch) : nil)
+        vocabularySize: vocabularySize, rows: batch.rows, capacity: min(vocabularySize, batch.rows),
+        weights.arithmetic),
+      shards: sumsByToken
+        ? ShardTokens(vocabularySize: vocabularySize, batch: batch, weights.arithmetic) : nil)
     self.tokens = tokens
     layers = try (0..<shape.layers).map {
       try makeLayer(
         $0, of: weights, window: batch.window, streams: streams, tokens: $0 == 0 ? tokens : nil, team: team)
     }
     embedding = try Embedding(
-      vocabularySize: vocabularySize, size: shape.embeddingSize, rows: batch.rows, levels: batch.tree.root.level)
+      vocabularySize: vocabularySize, size: shape.embeddingSize, rows: batch.rows, levels: batch.tree.root.level,
+      weights.arithmetic)
     head = try SoftmaxHead(
       weights, rows: batch.rows, shards: batch.shards.count, training: training, chunkFloats: chunkFloats)
     embedded = try FloatBuffer(count: batch.rows * shape.embeddingSize)
@@ -75,7 +80,9 @@ package final class LanguageModel {
     }
     let widest = max(shape.embeddingSize, shape.hiddenSize)
     dValues = try (0..<(training ? 2 : 0)).map { _ in try FloatBuffer(count: batch.rows * widest) }
-    product = training ? try WeightGradient(rows: batch.rows, columns: widest, precision: weights.precision) : nil
+    product =
+      training
+      ? try WeightGradient(rows: batch.rows, columns: widest, weights.arithmetic, precision: weights.precision) : nil
     gradients = training ? try batch.nodes.map { try NodeGradient(rows: $0, shape: shape, memory: gradientMemory) } : []
     shardLosses = .allocate(capacity: batch.shards.count)
     shardLosses.initialize(repeating: 0)
@@ -189,7 +196,7 @@ package final class LanguageModel {
       distinct.append(0..<Int32(window.rows), of: window.inputs)
       if distinct.pays(insteadOf: window.rows) {
         inputRows.forward = distinct.count
-        return lookUp(distinct.tokens, rows: distinct.productRows)
+        return lookUp(distinct.tokens, rows: distinct.count)
       }
     }
     return lookUp(window.inputs, rows: window.rows)
@@ -202,7 +209,7 @@ package final class LanguageModel {
     if let shards = tokens.shards {
       shards.list(window.inputs)
       inputRows.backward = shards.count
-      return lookUp(shards.tokens, rows: shards.productRows)
+      return lookUp(shards.tokens, rows: shards.count)
     }
     return inputs[0].rows == window.rows ? inputs[0] : lookUp(window.inputs, rows: window.rows)
   }
@@ -222,6 +229,6 @@ package final class LanguageModel {
   /// Dropout of one non-recurrent connection, forward or backward: both multiply by the same mask.
   private func drop(_ source: MatrixView, into destination: MatrixView, connection: Int, step: Int) {
     guard dropout.isActive else { return }
-    dropout.apply(source, into: destination, streams: batch.streams, layer: connection, step: step)
+    dropout.apply(source, into: destination, streams: batch.streams, layer: connection, step: step, weights.arithmetic)
   }
 }

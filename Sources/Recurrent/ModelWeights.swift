@@ -22,6 +22,8 @@ package final class ModelWeights: Sendable {
   package let parameters: ParameterStore
   package let layers: [LayerWeights]
   package let decoder: PackedWeight
+  /// What everything computes with that concerns these weights.
+  package let arithmetic: Arithmetic
   /// What the operands of matrix products are rounded to.
   package let precision: Precision
   /// What is packed, in the order of the arena.
@@ -32,14 +34,17 @@ package final class ModelWeights: Sendable {
   ///   - memory: where everything goes; asked for the same sizes in the same order for the same other arguments.
   ///   - isReadFromTheEnd: as for ``PackedMatrix``.
   package init(
-    _ shape: ModelShape, precision: Precision = .f32, training: Bool, memory: FloatMemory = FloatBuffer.init(count:),
-    isReadFromTheEnd: Bool = false
+    _ shape: ModelShape, _ arithmetic: Arithmetic, precision: Precision = .f32, training: Bool,
+    memory: FloatMemory = FloatBuffer.init(count:), isReadFromTheEnd: Bool = false
   ) throws {
+    // Each worker makes its weights on the thread that computes: from the first sum on, none sees a denormal.
+    Arithmetic.flushDenormals()
     self.shape = shape
+    self.arithmetic = arithmetic
     self.precision = precision
     func packed(_ rows: Int, _ columns: Int) throws -> PackedWeight {
       try PackedWeight(
-        rows: rows, columns: columns, precision: precision, training: training, memory: memory,
+        rows: rows, columns: columns, arithmetic, precision: precision, training: training, memory: memory,
         isReadFromTheEnd: isReadFromTheEnd)
     }
     parameters = try ParameterStore(shape.layout, memory: memory)
@@ -69,8 +74,8 @@ package final class ModelWeights: Sendable {
 
   /// Brings the packed forms up to date with the parameters: the share of worker `rank` of `count`. A barrier must
   /// stand before the first use, and one between the last use and this.
-  package func pack(rank: Int = 0, of count: Int = 1) throws {
-    for matrix in packedMatrices { try matrix.weight.pack(matrix.source, rank: rank, of: count) }
+  package func pack(rank: Int = 0, of count: Int = 1) {
+    for matrix in packedMatrices { matrix.weight.pack(matrix.source, rank: rank, of: count) }
     addBiases(rank: rank, of: count)
   }
 

@@ -54,14 +54,14 @@ package final class ResetBeforeGRULayer: RecurrentLayer {
   private func step(_ t: Int) -> GRUStep {
     GRUStep(
       inputGates: gates(at: t), hiddenBefore: hidden.slot(t),
-      resetHidden: resetHidden.matrix(streams, size, offset: t * streams * size))
+      resetHidden: resetHidden.matrix(streams, size, offset: t * streams * size), weights.arithmetic)
   }
 
   /// columns += x·W
   private func add(_ product: Product, _ x: MatrixView, to columns: MatrixView) throws {
     let y = share.matrix(streams, columns.columns)
     try product.multiply(x, into: y)
-    VectorMath.add(y, to: columns)
+    weights.arithmetic.add(y, to: columns)
   }
 
   private func dense(_ columns: MatrixView) -> MatrixView {

@@ -23,7 +23,7 @@ final class ShardTokens {
     2 * vocabularySize * batch.tree.count <= batch.window * batch.globalStreams
   }
 
-  init(vocabularySize: Int, batch: LocalBatch) {
+  init(vocabularySize: Int, batch: LocalBatch, _ arithmetic: Arithmetic) {
     self.batch = batch
     batch.prepare(steps: batch.window)
     var capacity = 0
@@ -36,7 +36,8 @@ final class ShardTokens {
       capacity += entries
       return ShardRows(node: positions.node, capacity: entries)
     }
-    distinct = DistinctTokens(vocabularySize: vocabularySize, rows: batch.rows, capacity: capacity)
+    distinct = DistinctTokens(
+      vocabularySize: vocabularySize, rows: batch.rows, capacity: capacity, arithmetic)
   }
 
   /// The token of each entry, shard after shard.
@@ -44,8 +45,6 @@ final class ShardTokens {
   var count: Int { distinct.count }
   /// The most entries that a window can have.
   var capacity: Int { distinct.tokens.count }
-  /// See ``DistinctTokens/productRows``.
-  var productRows: Int { distinct.productRows }
 
   /// Lists the tokens of a window, for whose time steps the batch is prepared.
   func list(_ inputs: UnsafeMutableBufferPointer<Int32>) {

@@ -119,8 +119,8 @@ package final class SoftmaxHead {
       let right = partialSums[depth]
       try sum(middle..<shards.upperBound, pass, into: right, depth: depth + 1)
       timer?.enter(.weightGradients)
-      VectorMath.add(right.weight.pointer, to: gradient.weight.pointer, count: vocabularySize * hiddenSize)
-      VectorMath.add(right.bias, to: gradient.bias, count: vocabularySize)
+      weights.arithmetic.add(right.weight.pointer, to: gradient.weight.pointer, count: vocabularySize * hiddenSize)
+      weights.arithmetic.add(right.bias, to: gradient.bias, count: vocabularySize)
     }
   }
 
@@ -137,7 +137,7 @@ package final class SoftmaxHead {
         gather(range, of: rows, input, allTargets)
         let block = logits.matrix(range.count, vocabularySize)
         try forward.multiply(hidden.matrix(range.count, hiddenSize), into: block)
-        Softmax.loss(block, bias: bias, targets: targets.baseAddress!, losses: losses.baseAddress!)
+        weights.arithmetic.softmaxLoss(block, bias: bias, targets: targets.baseAddress!, losses: losses.baseAddress!)
         for i in 0..<range.count { shardLosses[shard] += losses[i] }
         start = range.upperBound
       }
@@ -149,7 +149,9 @@ package final class SoftmaxHead {
     precondition(input.rows <= blockRows, "more rows than a block")
     let block = logits.matrix(input.rows, vocabularySize)
     try forward.multiply(input, into: block)
-    for row in 0..<input.rows { VectorMath.add(bias, to: block.pointer + row * vocabularySize, count: vocabularySize) }
+    for row in 0..<input.rows {
+      weights.arithmetic.add(bias, to: block.pointer + row * vocabularySize, count: vocabularySize)
+    }
     return block
   }
 
@@ -190,7 +192,7 @@ package final class SoftmaxHead {
         let count = min(head.blockRows, range.count - start)
         let block = head.logits.matrix(count, v, offset: start * v)
         try head.forward.multiply(head.hidden.matrix(count, h, offset: start * h), into: block)
-        Softmax.gradient(
+        head.weights.arithmetic.softmaxGradient(
           block, bias: head.bias, targets: head.targets.baseAddress! + start, losses: head.losses.baseAddress! + start)
         let dBlock = head.dHidden.matrix(count, h)
         try backward.multiply(block, into: dBlock)

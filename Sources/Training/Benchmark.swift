@@ -74,21 +74,22 @@ package struct Benchmark: Sendable {
   }
 
   package let size: Size
+  package let arithmetic: Arithmetic
   package let steps: Int
   package let warmup: Int
 
-  package init(_ size: Size, steps: Int, warmup: Int) {
+  package init(_ size: Size, arithmetic: Arithmetic, steps: Int, warmup: Int) {
     self.size = size
+    self.arithmetic = arithmetic
     self.steps = steps
     self.warmup = warmup
   }
 
   /// Runs the steps; collective. Every worker gets the same report but for the memory, which is its own process's.
   package func run(_ group: any WorkerGroup) throws -> Report {
-    computeOnThisThreadAlone()
     let shape = size.shape
     let (weights, isShared) = try ModelWeights.shared(
-      by: group, shape, precision: size.precision, training: true, apart: size.exchange == .allreduce
+      by: group, shape, arithmetic, precision: size.precision, training: true, apart: size.exchange == .allreduce
     ) {
       Initialization.uniform(range: 0.1).fill($0, shape: shape, seed: 1)
     }
@@ -140,7 +141,7 @@ package struct Benchmark: Sendable {
       inputRows.backward += model.inputRows.backward
       times.append((end - start) / .seconds(1))
       try group.barrier()
-      ceilings.append(Self.measureCeiling(size.precision))
+      ceilings.append(Self.measureCeiling(size.precision, arithmetic))
     }
     var totals = [median(ceilings), Double(inputRows.forward), Double(inputRows.backward)]
     try totals.withUnsafeMutableBufferPointer { try group.allReduceSum($0) }
@@ -152,10 +153,10 @@ package struct Benchmark: Sendable {
   }
 
   /// Floating-point operations a second of independent multiply-adds on this core, over about a millisecond.
-  package static func measureCeiling(_ precision: Precision) -> Double {
+  package static func measureCeiling(_ precision: Precision, _ arithmetic: Arithmetic) -> Double {
     let clock = ContinuousClock()
     let start = clock.now
-    let operations = precision.burnMultiplyAdds(iterations: 400_000)
+    let operations = arithmetic.burnMultiplyAdds(precision, iterations: 400_000)
     return operations / ((clock.now - start) / .seconds(1)) / 1e9
   }
 
@@ -176,7 +177,7 @@ package struct Benchmark: Sendable {
         }),
       precision: size.precision.rawValue, parameters: weights.parameters.layout.parameters.reduce(0) { $0 + $1.count },
       steps: times.count,
-      workers: workers, instructionSet: InstructionSet.current.name, layers: size.shape.layers,
+      workers: workers, instructionSet: arithmetic.instructionSet.name, layers: size.shape.layers,
       hidden: size.shape.hiddenSize, embedding: size.shape.embeddingSize, vocabulary: size.shape.vocabularySize,
       streams: size.streams, window: size.window, gradientShards: size.gradientShards)
   }

@@ -3,6 +3,7 @@ import Checkpoints
 import Configuration
 import Corpus
 import Failures
+import Kernels
 import Recurrent
 
 extension CheckpointReader {
@@ -34,8 +35,8 @@ extension CheckpointReader {
   }
 
   /// The model, for generation.
-  package func makeModelWeights() throws -> ModelWeights {
-    let weights = try ModelWeights(try modelShape(), training: false)
+  package func makeModelWeights(_ arithmetic: Arithmetic) throws -> ModelWeights {
+    let weights = try ModelWeights(try modelShape(), arithmetic, training: false)
     try readParameters(into: weights.parameters)
     return weights
   }

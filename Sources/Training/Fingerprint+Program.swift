@@ -15,8 +15,12 @@ extension Fingerprint {
   /// What ranks must have in common before they read any file: the program, its arithmetic, and the words that started
   /// it, but for paths.
   ///
-  /// - Parameter options: those of the command that change what it computes or prints.
-  package init(command: String, options: [(name: String, value: String)] = []) {
+  /// - Parameters:
+  ///   - arithmetic: what the command computes with; nil where it computes nothing together.
+  ///   - options: those of the command that change what it computes or prints.
+  package init(
+    command: String, _ arithmetic: Arithmetic? = nil, options: [(name: String, value: String)] = []
+  ) {
     self.init()
     add("the command", "'\(command)'", remedy: Self.remedyForWords)
     add("the build of lockstep", ProgramIdentity.build, remedy: Self.remedyForProgram)
@@ -27,7 +31,7 @@ extension Fingerprint {
       "the architecture", ProgramIdentity.architecture,
       remedy: "use hosts of one architecture: others round in other places")
     add(
-      "the instruction set", InstructionSet.current.name,
+      "the instruction set", arithmetic?.instructionSet.name ?? "none",
       remedy: "choose one that all hosts have with --kernels avx512, avx2 or portable, or LOCKSTEP_KERNELS")
     for option in options { add(option.name, option.value, remedy: Self.remedyForWords) }
   }
@@ -51,9 +55,6 @@ extension RunConfiguration {
         fingerprint.add("\(section).\(name)", value.yaml, remedy: remedy)
       }
     }
-    fingerprint.add(
-      "the precision in effect", "\(Trainer.precision(training.precision))",
-      remedy: "set training.precision to f32, or use hosts that all have AVX512_BF16")
     fingerprint.add(
       "model.initial_parameters", model.initialParameters == nil ? "not given" : "given", remedy: remedy)
     return fingerprint

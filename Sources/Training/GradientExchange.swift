@@ -31,6 +31,7 @@ package final class GradientExchange {
   private let group: any WorkerGroup
   private let method: TrainingConfiguration.Exchange
   private let model: LanguageModel
+  private let arithmetic: Arithmetic
   private let arena: SegmentedArena
   private let reduction: TreeReduction?
   private let tiedReduction: TreeReduction?
@@ -68,7 +69,8 @@ package final class GradientExchange {
     self.model = model
     self.method = method
     self.sharesWeights = sharesWeights
-    let layout = model.weights.parameters.layout
+    let (layout, arithmetic) = (model.weights.parameters.layout, model.weights.arithmetic)
+    self.arithmetic = arithmetic
     let isSparse = isEmbeddingSparse ?? Self.isSparse(model, kind, weightDecay: weightDecay, method)
     let sparsePrefix = isSparse ? layout["encoder.weight"]?.range.upperBound ?? 0 : 0
     let arena = SegmentedArena(count: layout.count, workers: group.count, sparsePrefix: sparsePrefix)
@@ -81,14 +83,14 @@ package final class GradientExchange {
     case .tree:
       let reduction = try TreeReduction(
         group, tree: tree, buffers: model.gradients.map(\.store.values), segments: arena.segments,
-        leavingOut: sparsePrefix)
+        leavingOut: sparsePrefix, arithmetic)
       self.reduction = reduction
       embeddingRows =
         isSparse ? try EmbeddingRows(group, model: model, segments: arena.segments, reduction: reduction) : nil
       tiedReduction = try tiedRange.map { range in
         try TreeReduction(
           group, tree: tree, buffers: model.gradients.compactMap(\.tiedEmbedding),
-          segments: arena.segments(within: range))
+          segments: arena.segments(within: range), arithmetic)
       }
     case .allreduce:
       (reduction, tiedReduction, embeddingRows) = (nil, nil, nil)
@@ -98,7 +100,8 @@ package final class GradientExchange {
     let updatesEverything = method == .allreduce
     keepsWholeSlots = updatesEverything || group.count == 1
     optimizer = try Optimizer(
-      kind, weightDecay: weightDecay, segment: updatesEverything ? 0..<layout.count : arena.segments[group.rank])
+      kind, weightDecay: weightDecay, segment: updatesEverything ? 0..<layout.count : arena.segments[group.rank],
+      arithmetic)
 
     var ranges: [Range<Int>] = []
     var next = 0
@@ -166,7 +169,7 @@ package final class GradientExchange {
       only: embeddingRows.map { ($0.pieces, behind: $0.range.upperBound) }
     ) { [segment = optimizer.segment, weights = model.weights] end, previous in
       timer?.enter(.packing)
-      weights.packPanels(of: segment, completedBy: end, since: previous)
+      weights.packBlocks(of: segment, completedBy: end, since: previous)
       timer?.enter(.update)
     }
     clearEmbedding()
@@ -206,21 +209,21 @@ package final class GradientExchange {
         let complete = end == own.upperBound ? blocks : (end - own.lowerBound) / GradientNorm.block
         let before = max(first, (previous - own.lowerBound) / GradientNorm.block)
         guard before < complete else { return }
-        GradientNorm.blockSums(reduction.result, count: own.count, blocks: before..<complete, into: squares)
+        GradientNorm.blockSums(reduction.result, count: own.count, blocks: before..<complete, into: squares, arithmetic)
       }
       try embeddingRows?.reduce()
       if let tiedReduction, let tiedRange {
         try tiedReduction.reduce()
         let offset = tiedRange.lowerBound + tiedReduction.segment.lowerBound - own.lowerBound
-        VectorMath.add(tiedReduction.result, to: reduction.result + offset, count: tiedReduction.segment.count)
+        arithmetic.add(tiedReduction.result, to: reduction.result + offset, count: tiedReduction.segment.count)
       }
       return (reduction.result, group.count == 1 ? blocks : first)
     }
     let total = model.gradients[0].store.values
     for (index, gradient) in model.gradients.enumerated() {
-      if index > 0 { VectorMath.add(gradient.store.values.pointer, to: total.pointer, count: total.count) }
+      if index > 0 { arithmetic.add(gradient.store.values.pointer, to: total.pointer, count: total.count) }
       if let tied = gradient.tiedEmbedding, let tiedRange {
-        VectorMath.add(tied.pointer, to: total.pointer + tiedRange.lowerBound, count: tied.count)
+        arithmetic.add(tied.pointer, to: total.pointer + tiedRange.lowerBound, count: tied.count)
       }
     }
     try group.allReduceSum(total.buffer)
@@ -236,7 +239,7 @@ package final class GradientExchange {
     let blocks = arena.blockCount(of: rank)
     let record = records.baseAddress! + own.lowerBound
     GradientNorm.blockSums(
-      gradient, count: arena.segments[rank].count, blocks: 0..<squaredFrom, into: record,
+      gradient, count: arena.segments[rank].count, blocks: 0..<squaredFrom, into: record, arithmetic,
       skipping: embeddingRows.map { rows in
         (
           zeros: rows.range.upperBound - arena.segments[rank].lowerBound, except: rows.pieces,
@@ -285,7 +288,7 @@ package final class GradientExchange {
     if sharesWeights {
       try group.barrier()
       timer?.enter(.packing)
-      try model.weights.packRest(between: segments, rank: group.rank)
+      model.weights.packRest(between: segments, rank: group.rank)
       timer?.enter(.exchange)
       try group.barrier()
       return
@@ -296,6 +299,6 @@ package final class GradientExchange {
       try embeddingRows?.distribute()
     }
     timer?.enter(.packing)
-    try model.weights.packRest(outside: optimizer.segment)
+    model.weights.packRest(outside: optimizer.segment)
   }
 }

@@ -12,21 +12,22 @@ extension ModelWeights {
   /// - Parameter apart: each worker gets a copy of its own in any case.
   /// - Returns: the weights, and whether other workers hold the same memory.
   package static func shared(
-    by group: any WorkerGroup, _ shape: ModelShape, precision: Precision = .f32, training: Bool, apart: Bool = false,
-    fill: (ParameterStore) throws -> Void
+    by group: any WorkerGroup, _ shape: ModelShape, _ arithmetic: Arithmetic, precision: Precision = .f32,
+    training: Bool, apart: Bool = false, fill: (ParameterStore) throws -> Void
   ) throws -> (weights: ModelWeights, isShared: Bool) {
     guard group.count > 1, group.sharesMemory, !apart else {
       let weights = try group.agreeing {
-        let weights = try ModelWeights(shape, precision: precision, training: training)
+        let weights = try ModelWeights(shape, arithmetic, precision: precision, training: training)
         try fill(weights.parameters)
-        try weights.pack()
+        weights.pack()
         return weights
       }
       return (weights, group.count == 1)
     }
     func make(_ memory: FloatMemory) throws -> ModelWeights {
       try ModelWeights(
-        shape, precision: precision, training: training, memory: memory, isReadFromTheEnd: group.rank % 2 == 1)
+        shape, arithmetic, precision: precision, training: training, memory: memory,
+        isReadFromTheEnd: group.rank % 2 == 1)
     }
     var buffers: [FloatBuffer] = []
     let first = try group.agreeing {
@@ -47,7 +48,7 @@ extension ModelWeights {
           precondition(buffer.count == count, "workers disagree on the size of a matrix")
           return buffer
         }
-      try weights.pack(rank: group.rank, of: group.count)
+      weights.pack(rank: group.rank, of: group.count)
       return weights
     }
     // Nobody may multiply before all panels are there.

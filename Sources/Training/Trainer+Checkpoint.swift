@@ -77,8 +77,8 @@ extension Trainer {
       unknownToken: vocabulary.unknown.map { vocabulary.tokens[Int($0)] },
       optimizer: exchange.optimizer.kind.name, optimizerState: ["updates": Double(exchange.optimizer.updates)],
       schedule: configuration.schedule.name.rawValue, scheduleState: schedule.state, bestValidation: bestValidation,
-      trainingState: trainingState, validation: validationOfThisStep, instructionSet: InstructionSet.current.name,
-      precision: model.weights.precision.rawValue)
+      trainingState: trainingState, validation: validationOfThisStep,
+      instructionSet: model.weights.arithmetic.instructionSet.name, precision: model.weights.precision.rawValue)
   }
 
   /// Where a run continues from a checkpoint.

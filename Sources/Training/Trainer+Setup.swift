@@ -19,9 +19,15 @@ extension Trainer {
         + "(at most data.streams, \(configuration.data.streams)); that changes the order of sums, and so the last bits")
   }
 
-  /// The precision that was asked for, or f32 where this processor lacks it.
-  static func precision(_ wanted: TrainingConfiguration.Precision) -> Precision {
-    wanted == .bf16 && Precision.bf16.isAvailable ? .bf16 : .f32
+  /// The precision that the configuration asks for. Throws ``Failure`` where `arithmetic` lacks it.
+  static func precision(_ wanted: TrainingConfiguration.Precision, _ arithmetic: Arithmetic) throws -> Precision {
+    let precision: Precision =
+      switch wanted {
+      case .f32: .f32
+      case .bf16: .bf16
+      }
+    try arithmetic.check(precision, at: "training.precision")
+    return precision
   }
 
   /// Checks that a run with `configuration` may resume from a checkpoint.
@@ -112,10 +118,7 @@ extension Trainer {
     let kind = group.count == 1 ? "1 worker" : "\(group.count) workers (\(kindOfWorkers))"
     journal.say(
       "\(kind), \(batch.tree.count) gradient shards, \(model.weights.precision), "
-        + "\(InstructionSet.current.name); run directory \(configuration.run.directory)")
-    if configuration.training.precision == .bf16, model.weights.precision == .f32 {
-      journal.say("this processor has no bf16 instructions (AVX512_BF16), so training.precision is f32")
-    }
+        + "\(model.weights.arithmetic.instructionSet.name); run directory \(configuration.run.directory)")
     guard let checkpoint else { return }
     journal.say("going on from \(checkpoint.path): step \(grouped(position.step)), epoch \(position.epoch + 1)")
     guard let saved = try? checkpoint.savedConfiguration() else { return }

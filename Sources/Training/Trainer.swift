@@ -56,12 +56,13 @@ package final class Trainer {
   ///
   /// - Parameters:
   ///   - resume: `latest`, `best` or the path of a checkpoint to go on from; nil starts anew.
+  ///   - arithmetic: the same on every worker.
   ///   - logger: used on the first worker only.
   /// - Throws: ``WorkerFailure``, the same on all workers: what a configuration, corpus, checkpoint or directory lacks.
   package init(
-    _ group: any WorkerGroup, configuration: RunConfiguration, resume: String? = nil, logger: Logger
+    _ group: any WorkerGroup, configuration: RunConfiguration, resume: String? = nil, arithmetic: Arithmetic,
+    logger: Logger
   ) throws {
-    computeOnThisThreadAlone()
     self.group = group
     self.configuration = configuration
     self.logger = logger
@@ -71,9 +72,10 @@ package final class Trainer {
       remedy: "the last checkpoint is intact: go on with --resume latest")
     let training = configuration.training
     try group.compare(configuration.fingerprint(resuming: resume))
-    let corpus = try group.agreeing {
+    let (precision, corpus) = try group.agreeing {
       try Self.checkWorkers(group.count, configuration)
-      return try CorpusReader(directory: configuration.data.corpus)
+      let precision = try Self.precision(training.precision, arithmetic)
+      return (precision, try CorpusReader(directory: configuration.data.corpus))
     }
     let checkpoint = try resume.map { try CheckpointReader.open($0, in: configuration.run.directory, by: group) }
     try group.agreeing { if let checkpoint { try Self.check(checkpoint, configuration, corpus) } }
@@ -82,7 +84,7 @@ package final class Trainer {
     self.corpus = corpus
     let shape = configuration.modelShape(vocabularySize: corpus.vocabulary.count)
     let (weights, isShared) = try ModelWeights.shared(
-      by: group, shape, precision: Self.precision(training.precision), training: true,
+      by: group, shape, arithmetic, precision: precision, training: true,
       apart: training.exchange == .allreduce
     ) { parameters in
       if let checkpoint {

@@ -15,6 +15,7 @@ package final class TreeReduction {
   package let segment: Range<Int>
 
   private let group: any WorkerGroup
+  private let arithmetic: Arithmetic
   private let own: [FloatBuffer]
   private let sum: Sum
   /// Where the segment's sum is: `segment.count` floats.
@@ -67,8 +68,9 @@ package final class TreeReduction {
   ///   - pieceFloats: another length of messages; for tests.
   package init(
     _ group: any WorkerGroup, tree: ShardTree, buffers: [FloatBuffer], segments: [Range<Int>],
-    leavingOut prefix: Int = 0, pieceFloats: Int = TreeReduction.pieceFloats
+    leavingOut prefix: Int = 0, pieceFloats: Int = TreeReduction.pieceFloats, _ arithmetic: Arithmetic
   ) throws {
+    self.arithmetic = arithmetic
     precondition(!buffers.isEmpty, "a worker without shards")
     self.group = group
     own = buffers
@@ -194,7 +196,7 @@ package final class TreeReduction {
       let a = evaluate(left, offset: offset, count: count, depth: depth)
       let b = evaluate(right, offset: offset, count: count, depth: depth + 1)
       let partial = partialSums.pointer + depth * Self.chunk
-      VectorMath.sum(a, b, into: partial, count: count)
+      arithmetic.sum(a, b, into: partial, count: count)
       return UnsafePointer(partial)
     }
   }

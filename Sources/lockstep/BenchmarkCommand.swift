@@ -35,6 +35,7 @@ struct BenchmarkCommand: WorkerCommand {
   @Option(help: "tree or allreduce.") var exchange: TrainingConfiguration.Exchange = .tree
   @Option(help: "Timed steps.") var steps: Int = 20
   @Option(help: "Steps before those.") var warmup: Int = 3
+  @OptionGroup var kernels: KernelOptions
   @OptionGroup var memory: MemoryOptions
   @Flag(help: "Print one JSON object.") var json = false
 
@@ -48,9 +49,11 @@ struct BenchmarkCommand: WorkerCommand {
 
   func run() throws {
     let size = try checkedSize()
+    let arithmetic = try kernels.arithmetic()
+    try arithmetic.check(size.precision, at: "--precision")
     let (json, steps, warmup) = (json, steps, warmup)
     let fingerprint = Fingerprint(
-      command: "benchmark",
+      command: "benchmark", arithmetic,
       options: size.settings + [("--steps", "\(steps)"), ("--warmup", "\(warmup)")] + memory.settings)
     try WorkerLaunch.run(threads: workers, sharedMemory: !memory.apart, fingerprint: fingerprint) { group in
       try group.agreeing {
@@ -59,7 +62,7 @@ struct BenchmarkCommand: WorkerCommand {
           .usage, "\(group.count) workers can't share \(size.gradientShards) gradient shards", at: "--gradient-shards",
           remedy: "give --gradient-shards \(group.count) or more")
       }
-      let report = try Benchmark(size, steps: steps, warmup: warmup).run(group)
+      let report = try Benchmark(size, arithmetic: arithmetic, steps: steps, warmup: warmup).run(group)
       try group.onFirst { if json { try printJSON(report) } else { try Self.show(report) } }
     }
   }
@@ -89,10 +92,6 @@ struct BenchmarkCommand: WorkerCommand {
     try check("gradient-shards", shards, 1...streams)
     try check("steps", steps, 1...1_000_000)
     try check("warmup", warmup, 0...1_000_000)
-    guard precision.isAvailable else {
-      throw Failure(
-        .usage, "this processor has no bf16 instructions (AVX512_BF16)", at: "--precision", remedy: "time f32 instead")
-    }
     let kind: Cell =
       switch cell {
       case .lstm: .lstm

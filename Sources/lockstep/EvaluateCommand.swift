@@ -36,6 +36,7 @@ struct EvaluateCommand: WorkerCommand {
   @Option(help: ArgumentHelp("Threads that work together, at most one a stream. (default: 1)", valueName: "n"))
   var workers: Int?
 
+  @OptionGroup var kernels: KernelOptions
   @OptionGroup var memory: MemoryOptions
 
   /// Time steps that are computed at once; states are carried on.
@@ -55,16 +56,16 @@ struct EvaluateCommand: WorkerCommand {
 
   func run() throws {
     let command = self
+    let arithmetic = try kernels.arithmetic()
     let fingerprint = Fingerprint(
-      command: "evaluate",
+      command: "evaluate", arithmetic,
       options: [("--split", split.rawValue), ("--streams", "\(streams)"), ("--json", "\(json)")] + memory.settings)
     try WorkerLaunch.run(threads: workers, sharedMemory: !memory.apart, fingerprint: fingerprint) { group in
-      try command.evaluate(group)
+      try command.evaluate(group, arithmetic)
     }
   }
 
-  private func evaluate(_ group: any WorkerGroup) throws {
-    computeOnThisThreadAlone()
+  private func evaluate(_ group: any WorkerGroup, _ arithmetic: Arithmetic) throws {
     try group.agreeing {
       guard streams >= 1 else {
         throw Failure(.usage, "\(streams) streams are too few", at: "--streams", remedy: "give 1 or more")
@@ -90,7 +91,7 @@ struct EvaluateCommand: WorkerCommand {
       return (corpus, try reader.modelShape())
     }
     try group.compare(corpus)
-    let (weights, _) = try ModelWeights.shared(by: group, shape, training: false) {
+    let (weights, _) = try ModelWeights.shared(by: group, shape, arithmetic, training: false) {
       try reader.readParameters(into: $0)
     }
     let evaluator = try group.agreeing {

@@ -34,17 +34,19 @@ struct GenerateCommand: ParsableCommand {
   @Option(help: "Seed of the random numbers.")
   var seed: UInt64 = 1
 
+  @OptionGroup var kernels: KernelOptions
+
   func run() throws {
-    computeOnThisThreadAlone()
     guard length >= 0 else {
       throw Failure(.usage, "can't write \(length) tokens", at: "--length", remedy: "give 0 or more")
     }
+    let arithmetic = try kernels.arithmetic()
     let sampler = try Sampler(temperature: temperature, topK: topK, topP: topP, seed: seed)
     let reader = try CheckpointReader(path: try CheckpointStore.resolve(checkpoint, in: "."))
     let vocabulary = try reader.vocabulary()
     let start = try vocabulary.encode(prompt)
-    let weights = try reader.makeModelWeights()
-    try weights.pack()
+    let weights = try reader.makeModelWeights(arithmetic)
+    weights.pack()
     let generator = try Generator(weights, vocabulary: vocabulary, sampler: sampler)
     try StandardOutput.write(Array(prompt.utf8))
     try generator.generate(prompt: start, length: length) { try StandardOutput.write($0) }

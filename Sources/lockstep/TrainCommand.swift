@@ -38,17 +38,20 @@ struct TrainCommand: WorkerCommand {
     help: "Under srun without MPI, train a run of its own in each task, as for a sweep over configurations.")
   var oneRunPerTask = false
 
+  @OptionGroup var kernels: KernelOptions
   @OptionGroup var memory: MemoryOptions
 
   func run() throws {
     let (config, overrides, resume) = (config, overrides, resume)
     StopSignal.install()
     if !oneRunPerTask { try WorkerLaunch.refuseSeparateTasks(override: "--one-run-per-task") }
-    let fingerprint = Fingerprint(command: "train", options: memory.settings)
+    let arithmetic = try kernels.arithmetic()
+    let fingerprint = Fingerprint(command: "train", arithmetic, options: memory.settings)
     try WorkerLaunch.run(threads: workers, sharedMemory: !memory.apart, fingerprint: fingerprint) { group in
       let configuration = try group.agreeing { try RunConfiguration(contentsOf: config, overrides: overrides) }
       let trainer = try Trainer(
-        group, configuration: configuration, resume: resume, logger: StandardErrorLog.logger)
+        group, configuration: configuration, resume: resume, arithmetic: arithmetic,
+        logger: StandardErrorLog.logger)
       let summary = try trainer.run()
       if summary.wasStopped { throw Self.stopped(summary, configuration) }
       if group.rank == 0 { Self.report(summary, configuration) }

@@ -3,6 +3,7 @@ import Configuration
 import Corpus
 import Failures
 import Foundation
+import Kernels
 import Logging
 import Training
 import Workers
@@ -24,11 +25,12 @@ struct TrainingBench: Sendable {
   }
 
   func train(
-    _ workers: any WorkerGroup, run: String, _ overrides: [String] = [], resume: String? = nil
+    _ workers: any WorkerGroup, run: String, _ overrides: [String] = [], resume: String? = nil,
+    arithmetic: Arithmetic = .best
   ) throws -> Trainer.Summary {
     let logger = Logger(label: "scenario") { _ in SwiftLogNoOpLogHandler() }
     return try Trainer(
-      workers, configuration: configuration(run: run, overrides), resume: resume, logger: logger
+      workers, configuration: configuration(run: run, overrides), resume: resume, arithmetic: arithmetic, logger: logger
     ).run()
   }
 

@@ -56,7 +56,8 @@ private func checkTreeReduction(_ workers: any WorkerGroup) throws {
     let nodes = tree.maximalSubtrees(covering: tree.shards(ofWorker: workers.rank, of: workers.count))
     let buffers = try nodes.map { _ in try workers.floats(count) }
     // Several messages a segment, not as many for each.
-    let reduction = try TreeReduction(workers, tree: tree, buffers: buffers, segments: segments, pieceFloats: 1000)
+    let reduction = try TreeReduction(
+      workers, tree: tree, buffers: buffers, segments: segments, pieceFloats: 1000, .best)
     for round in 0..<2 {
       for (node, buffer) in zip(nodes, buffers) { _ = buffer.buffer.update(fromContentsOf: sum(node, round)) }
       try reduction.reduce()
@@ -72,16 +73,18 @@ private func checkTreeReduction(_ workers: any WorkerGroup) throws {
 
 /// Workers that make their recurrent products together, against the same workers each by itself: the same bits.
 private func checkProductTeam(_ workers: any WorkerGroup) throws {
-  computeOnThisThreadAlone()
   let cells: [Cell] = [.lstm, .gru(.after), .gru(.before), .elman(.tanh)]
-  for precision in Precision.allCases where precision.isAvailable {
+  let arithmetics = Arithmetic.available.flatMap { arithmetic in
+    Precision.allCases.filter(arithmetic.computes(in:)).map { (arithmetic, $0) }
+  }
+  for (arithmetic, precision) in arithmetics {
     for cell in cells {
       // One panel of columns for several workers, panels that are not full, an odd number of values in a row.
       for hidden in [15, 33, 70] {
         let shape = ModelShape(cell: cell, vocabularySize: 30, embeddingSize: 20, hiddenSize: hidden, layers: 2)
-        let alone = try gradientBits(workers, shape, precision, together: false)
-        let together = try gradientBits(workers, shape, precision, together: true)
-        try expect(alone == together, "\(cell), hidden size \(hidden), \(precision)")
+        let alone = try gradientBits(workers, shape, arithmetic, precision, together: false)
+        let together = try gradientBits(workers, shape, arithmetic, precision, together: true)
+        try expect(alone == together, "\(cell), hidden size \(hidden), \(precision), \(arithmetic.instructionSet)")
       }
     }
   }
@@ -89,16 +92,18 @@ private func checkProductTeam(_ workers: any WorkerGroup) throws {
 
 /// The bits of this worker's gradients and losses after two windows, the second of them shorter.
 private func gradientBits(
-  _ workers: any WorkerGroup, _ shape: ModelShape, _ precision: Precision, together: Bool
+  _ workers: any WorkerGroup, _ shape: ModelShape, _ arithmetic: Arithmetic, _ precision: Precision, together: Bool
 ) throws -> [UInt64] {
-  let (weights, isShared) = try ModelWeights.shared(by: workers, shape, precision: precision, training: true) {
+  let (weights, isShared) = try ModelWeights.shared(
+    by: workers, shape, arithmetic, precision: precision, training: true
+  ) {
     Initialization.uniform(range: 0.4).fill($0, shape: shape, seed: 3)
   }
   // Workers with different numbers of streams.
   let batch = LocalBatch(window: 5, streams: 9, shards: 5, rank: workers.rank, workers: workers.count)
   let team = try ProductTeam(
     workers, weights, batch: batch, sharesWeights: isShared, minimumBytes: together ? 0 : .max, crowded: true)
-  let possible = isShared && workers.count > 1 && InstructionSet.current == .avx512
+  let possible = isShared && workers.count > 1
   try expect((team != nil) == (together && possible), "a team: \(team != nil)")
   let model = try LanguageModel(weights, batch: batch, training: true, team: team)
   try team?.connect()

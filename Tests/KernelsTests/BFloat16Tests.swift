@@ -4,10 +4,8 @@ import NumericSupport
 import Testing
 
 /// Products whose operands are rounded to bf16, against the naive twins on operands that were rounded before.
-@Suite(.enabled(if: Precision.bf16.isAvailable, "this processor has no bf16 instructions"))
+@Suite(.enabled(if: Arithmetic.best.computes(in: .bf16), "this processor has no bf16 instructions"))
 struct BFloat16Tests {
-  init() { computeOnThisThreadAlone() }
-
   /// The nearest bf16 value, ties to even: the upper half of the float.
   private func rounded(_ value: Float) -> Float {
     let bits = value.bitPattern
@@ -25,8 +23,9 @@ struct BFloat16Tests {
     for outer in [1, 7, 33, 65] {
       try withScratch { scratch in
         let weights = try scratch.uniform(outer, inner)
-        let packed = try PackedMatrix(inner: inner, outer: outer, precision: .bf16)
-        try packed.pack(weights, transposed: true)
+        let weight = try PackedWeight(rows: outer, columns: inner, .best, precision: .bf16, training: false)
+        weight.pack(weights)
+        let product = try Product(weight.forward)
         let x = try scratch.uniform(rows, inner)
         for accumulating in [false, true] {
           let start = try scratch.uniform(rows, outer)
@@ -34,11 +33,9 @@ struct BFloat16Tests {
           Product.naive(
             try rounded(x, scratch), try rounded(weights, scratch), transposed: true, into: expected,
             accumulating: accumulating)
-          for implementation in Product.Implementation.allCases {
-            let y = try scratch.copy(start)
-            try Product(packed, implementation: implementation).multiply(x, into: y, accumulating: accumulating)
-            #expect(largestError(y.values, expected.values) < 1e-6 * Double(inner).squareRoot() + 1e-6)
-          }
+          let y = try scratch.copy(start)
+          try product.multiply(x, into: y, accumulating: accumulating)
+          #expect(largestError(y.values, expected.values) < 1e-6 * Double(inner).squareRoot() + 1e-6)
         }
       }
     }
@@ -58,7 +55,7 @@ struct BFloat16Tests {
       let (bias, expectedBias) = (try scratch.zeros(1, m), try scratch.zeros(1, m))
       try rows.withUnsafeBufferPointer { rows in
         try ends.withUnsafeBufferPointer { ends in
-          try WeightGradient(rows: total, columns: n, precision: .bf16).accumulate(
+          try WeightGradient(rows: total, columns: n, .best, precision: .bf16).accumulate(
             outputs: a, inputs: b, rows: rows, ends: ends, into: found, bias: bias.pointer)
           WeightGradient.naive(
             outputs: try rounded(a, scratch), inputs: try rounded(b, scratch), rows: rows, ends: ends, into: expected)
@@ -76,7 +73,7 @@ struct BFloat16Tests {
     try withScratch { scratch in
       let (total, m, n) = (23, 33, 50)
       let (a, b) = (try scratch.uniform(total, m), try scratch.uniform(total, n))
-      let gradient = try WeightGradient(rows: total, columns: n, precision: .bf16)
+      let gradient = try WeightGradient(rows: total, columns: n, .best, precision: .bf16)
       func sum(_ chunk: Int) throws -> [UInt32] {
         let out = try scratch.zeros(m, n)
         for start in stride(from: 0, to: total, by: chunk) {

@@ -35,7 +35,7 @@ import Testing
   }
 
   @Test(arguments: [1, 7, 8, 16, 33]) func lstmStep(hidden h: Int) throws {
-    try withScratch { scratch in
+    try withEachArithmetic { scratch, arithmetic in
       let rows = 3
       let gates = try scratch.uniform(rows, 4 * h, range: 3)
       let before = try scratch.copy(gates)
@@ -45,7 +45,7 @@ import Testing
       let (dOutput, dHidden) = (try scratch.uniform(rows, h), try scratch.uniform(rows, h))
       let dCell = try scratch.uniform(rows, h)
       let dCellAfter = try scratch.copy(dCell)
-      let step = LSTMStep(gates: gates, cellBefore: cellBefore, cell: cell)
+      let step = LSTMStep(gates: gates, cellBefore: cellBefore, cell: cell, arithmetic)
       step.forward(bias: bias.pointer, hidden: output)
       for row in 0..<rows {
         for j in 0..<h {
@@ -78,7 +78,7 @@ import Testing
   }
 
   @Test(arguments: [1, 7, 8, 16, 33]) func gruStepWithResetAfterTheProduct(hidden h: Int) throws {
-    try withScratch { scratch in
+    try withEachArithmetic { scratch, arithmetic in
       let rows = 3
       let (input, recurrent) = (try scratch.uniform(rows, 3 * h, range: 2), try scratch.uniform(rows, 3 * h, range: 2))
       let (inputBefore, recurrentBefore) = (try scratch.copy(input), try scratch.copy(recurrent))
@@ -90,7 +90,7 @@ import Testing
         self.gates(inputBefore, inputBias, row, j, of: 3) + self.gates(recurrentBefore, hiddenBias, row, j, of: 3)
           + [Double(hiddenBefore[row, j])]
       }
-      let step = GRUStep(inputGates: input, hiddenGates: recurrent, hiddenBefore: hiddenBefore)
+      let step = GRUStep(inputGates: input, hiddenGates: recurrent, hiddenBefore: hiddenBefore, arithmetic)
       step.forwardResetAfter(GRUBiases(input: inputBias.pointer, hidden: hiddenBias.pointer), hidden: output)
       for row in 0..<rows {
         for j in 0..<h { expectClose(output[row, j], Self.resetAfter(values(row, j)), "h") }
@@ -111,7 +111,7 @@ import Testing
   }
 
   @Test(arguments: [1, 7, 8, 16, 33]) func gruStepWithResetBeforeTheProduct(hidden h: Int) throws {
-    try withScratch { scratch in
+    try withEachArithmetic { scratch, arithmetic in
       let rows = 3
       let gates = try scratch.uniform(rows, 3 * h, range: 2)
       let before = try scratch.copy(gates)
@@ -129,7 +129,7 @@ import Testing
       func reset(_ v: [Double]) -> Double { Self.sigmoid(v[0]) * v[3] }
       func state(_ v: [Double]) -> Double { (1 - Self.sigmoid(v[1])) * tanh(v[2]) + Self.sigmoid(v[1]) * v[3] }
 
-      let step = GRUStep(inputGates: gates, hiddenBefore: hiddenBefore, resetHidden: resetHidden)
+      let step = GRUStep(inputGates: gates, hiddenBefore: hiddenBefore, resetHidden: resetHidden, arithmetic)
       let biases = GRUBiases(input: inputBias.pointer, hidden: hiddenBias.pointer)
       step.forwardResetBeforeGates(biases)
       #expect(gates.columns((2 * h)..<(3 * h)).bits == before.columns((2 * h)..<(3 * h)).bits)
@@ -155,7 +155,7 @@ import Testing
 
   @Test(arguments: Activation.allCases, [1, 7, 8, 16, 33])
   func elmanStep(activation: Activation, hidden h: Int) throws {
-    try withScratch { scratch in
+    try withEachArithmetic { scratch, arithmetic in
       let rows = 3
       let values = try scratch.uniform(rows, h, range: 3)
       let before = try scratch.copy(values)
@@ -169,8 +169,8 @@ import Testing
         case .sigmoid: Self.sigmoid(x)
         }
       }
-      activation.forward(values, bias: bias.pointer)
-      activation.backward(dValues: dValues, outputs: values, dOutput: dOutput, dHidden: dHidden)
+      activation.forward(values, bias: bias.pointer, arithmetic)
+      activation.backward(dValues: dValues, outputs: values, dOutput: dOutput, dHidden: dHidden, arithmetic)
       for row in 0..<rows {
         for j in 0..<h {
           let x = Double(before[row, j]) + Double(bias[0, j])
@@ -183,10 +183,10 @@ import Testing
   }
 
   @Test(arguments: Activation.allCases) func notANumberIsNotSwallowed(activation: Activation) throws {
-    try withScratch { scratch in
+    try withEachArithmetic { scratch, arithmetic in
       let (values, bias) = (try scratch.zeros(1, 20), try scratch.zeros(1, 20))
       values[0, 17] = .nan
-      activation.forward(values, bias: bias.pointer)
+      activation.forward(values, bias: bias.pointer, arithmetic)
       #expect(values[0, 17].isNaN && !values[0, 16].isNaN)
     }
   }

@@ -4,29 +4,36 @@ import NumericSupport
 import Testing
 
 @Suite struct PackedWeightTests {
-  init() { computeOnThisThreadAlone() }
-
   static let sizes = [1, 7, 8, 33, 64, 65, 130, 200]
 
-  /// The library's reorder is the twin: both must write the same bytes, padding included.
-  @Test(arguments: sizes, sizes) func writesWhatTheReorderWrites(rows: Int, columns: Int) throws {
-    for precision in Precision.allCases where precision.isAvailable {
-      try compare(rows: rows, columns: columns, precision)
+  /// Both forms, padding included, whatever the number of workers that pack them.
+  @Test(arguments: sizes, sizes) func packsAsTheNaiveTwin(rows: Int, columns: Int) throws {
+    try withEachArithmetic { scratch, arithmetic in
+      // A slice of a wider matrix, as the GRU packs its gates.
+      let source = try scratch.uniform(rows, columns, stride: columns + 3)
+      for workers in [1, 2, 3] {
+        let weight = try PackedWeight(rows: rows, columns: columns, arithmetic, training: true)
+        for rank in 0..<workers { weight.pack(source, rank: rank, of: workers) }
+        let backward = try #require(weight.backward)
+        #expect(bits(weight.forward) == weight.forward.naivePacking(source, transposed: true))
+        #expect(bits(backward) == backward.naivePacking(source, transposed: false))
+      }
     }
   }
 
-  private func compare(rows: Int, columns: Int, _ precision: Precision) throws {
-    try withScratch { scratch in
-      let source = try scratch.uniform(rows, columns)
-      let forward = try PackedMatrix(inner: columns, outer: rows, precision: precision)
-      let backward = try PackedMatrix(inner: rows, outer: columns, precision: precision)
-      try forward.pack(source, transposed: true)
-      try backward.pack(source, transposed: false)
-      for workers in [1, 2, 3] {
-        let weight = try PackedWeight(rows: rows, columns: columns, precision: precision, training: true)
-        for rank in 0..<workers { try weight.pack(source, rank: rank, of: workers) }
-        #expect(bits(weight.forward) == bits(forward))
-        #expect(try bits(#require(weight.backward)) == bits(backward))
+  @Test(arguments: sizes, sizes) func workersPackBF16AsOneDoes(rows: Int, columns: Int) throws {
+    for kind in ProductKind.available where kind.precision == .bf16 {
+      try withScratch { scratch in
+        let source = try scratch.uniform(rows, columns, stride: columns + 3)
+        func packed(by workers: Int) throws -> [UInt32] {
+          let weight = try PackedWeight(
+            rows: rows, columns: columns, kind.arithmetic, precision: .bf16, training: true)
+          for rank in 0..<workers { weight.pack(source, rank: rank, of: workers) }
+          return try bits(weight.forward) + bits(#require(weight.backward))
+        }
+        let alone = try packed(by: 1)
+        #expect(alone.contains { $0 != 0 })
+        for workers in [2, 3] { #expect(try packed(by: workers) == alone) }
       }
     }
   }

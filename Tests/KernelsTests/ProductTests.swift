@@ -4,8 +4,6 @@ import NumericSupport
 import Testing
 
 @Suite struct ProductTests {
-  init() { computeOnThisThreadAlone() }
-
   struct Sizes: CustomTestStringConvertible, Sendable {
     let rows: Int
     let inner: Int
@@ -21,20 +19,12 @@ import Testing
     + [Sizes(rows: 97, inner: 769, outer: 80), Sizes(rows: 200, inner: 1700, outer: 65)]
     + [15, 16, 17, 31, 32, 47, 48, 49, 63, 64, 129].map { Sizes(rows: 13, inner: 40, outer: $0) }
 
-  @Test(arguments: sizes, Product.Implementation.allCases)
-  func agreesWithTheNaiveTwin(_ sizes: Sizes, by implementation: Product.Implementation) throws {
-    for transposed in [false, true] { try compareWithTheNaiveTwin(sizes, transposed: transposed, implementation) }
-  }
-
-  private func compareWithTheNaiveTwin(
-    _ sizes: Sizes, transposed: Bool, _ implementation: Product.Implementation
-  ) throws {
-    try withScratch { scratch in
+  @Test(arguments: sizes, [true, false])
+  func agreesWithTheNaiveTwin(_ sizes: Sizes, transposed: Bool) throws {
+    try withEachArithmetic { scratch, arithmetic in
       let (inner, outer) = (sizes.inner, sizes.outer)
       let weights = try transposed ? scratch.uniform(outer, inner) : scratch.uniform(inner, outer)
-      let packed = try PackedMatrix(inner: inner, outer: outer)
-      try packed.pack(weights, transposed: transposed)
-      let product = try Product(packed, implementation: implementation)
+      let product = try Product(packed(weights, transposed: transposed, arithmetic))
       let x = try scratch.uniform(sizes.rows, inner)
       let y = try scratch.uniform(sizes.rows, outer)
       for accumulating in [false, true] {
@@ -43,23 +33,28 @@ import Testing
         try product.multiply(x, into: y, accumulating: accumulating)
         // Terms up to 1: sums grow as the root of their number, and so do their roundings.
         let tolerance = 1e-6 + 2e-7 * Float(inner)
-        #expect(zip(y.values, expected.values).allSatisfy { abs($0 - $1) < tolerance })
+        #expect(
+          zip(y.values, expected.values).allSatisfy { abs($0 - $1) < tolerance }, "\(arithmetic.instructionSet)")
       }
     }
   }
 
-  @Test func packingWeightsAsRowsOrAsColumnsGivesTheSameBits() throws {
-    try withScratch { scratch in
-      // A slice of a wider matrix, as the GRU packs its gates.
+  /// `weights`, [outer × inner] as PyTorch stores them or [inner × outer], as the forward or backward form of a weight.
+  private func packed(_ weights: MatrixView, transposed: Bool, _ arithmetic: Arithmetic) throws -> PackedMatrix {
+    let weight = try PackedWeight(rows: weights.rows, columns: weights.columns, arithmetic, training: true)
+    weight.pack(weights)
+    return try transposed ? weight.forward : #require(weight.backward)
+  }
+
+  @Test func bothFormsOfAWeightGiveTheSameBits() throws {
+    try withEachArithmetic { scratch, arithmetic in
       let rows = try scratch.uniform(40, 33, stride: 37)
       let columns = try scratch.zeros(33, 40)
       for i in 0..<40 { for j in 0..<33 { columns[j, i] = rows[i, j] } }
       let x = try scratch.uniform(5, 33)
       let results = try [(rows, true), (columns, false)].map { source, transposed in
-        let packed = try PackedMatrix(inner: 33, outer: 40)
-        try packed.pack(source, transposed: transposed)
         let y = try scratch.zeros(5, 40)
-        try Product(packed).multiply(x, into: y)
+        try Product(packed(source, transposed: transposed, arithmetic)).multiply(x, into: y)
         return y.bits
       }
       #expect(results[0] == results[1])
@@ -67,17 +62,19 @@ import Testing
   }
 
   @Test func packingAgainReplacesTheWeights() throws {
-    try withScratch { scratch in
-      let packed = try PackedMatrix(inner: 8, outer: 8)
-      let product = try Product(packed)
+    try withEachArithmetic { scratch, arithmetic in
+      let weight = try PackedWeight(rows: 8, columns: 8, arithmetic, training: true)
+      let products = [try Product(weight.forward), try Product(#require(weight.backward))]
       let x = try scratch.uniform(4, 8)
       let (y, expected) = (try scratch.zeros(4, 8), try scratch.zeros(4, 8))
-      for (transposed, stride) in [(true, 8), (true, 8), (false, 8), (true, 11)] {
+      for stride in [8, 8, 11] {
         let weights = try scratch.uniform(8, 8, stride: stride)
-        try packed.pack(weights, transposed: transposed)
-        try product.multiply(x, into: y)
-        Product.naive(x, weights, transposed: transposed, into: expected)
-        #expect(largestError(y.values, expected.values) < 2e-6)
+        weight.pack(weights)
+        for (product, transposed) in zip(products, [true, false]) {
+          try product.multiply(x, into: y)
+          Product.naive(x, weights, transposed: transposed, into: expected)
+          #expect(largestError(y.values, expected.values) < 2e-6)
+        }
       }
     }
   }
@@ -85,10 +82,9 @@ import Testing
   /// Panels are taken from either end by turns.
   @Test(arguments: [(20, 100, 300), (100, 800, 100), (200, 1600, 130)])
   func everyCallGivesTheSameBits(rows: Int, inner: Int, outer: Int) throws {
-    try withScratch { scratch in
-      let packed = try PackedMatrix(inner: inner, outer: outer)
-      try packed.pack(scratch.uniform(inner, outer), transposed: false)
-      let (product, x) = (try Product(packed), try scratch.uniform(rows, inner))
+    try withEachArithmetic { scratch, arithmetic in
+      let product = try Product(packed(scratch.uniform(inner, outer), transposed: false, arithmetic))
+      let x = try scratch.uniform(rows, inner)
       let results = try (0..<3).map { _ in
         let y = try scratch.zeros(rows, outer)
         try product.multiply(x, into: y)
@@ -99,21 +95,19 @@ import Testing
   }
 
   @Test func noRowsAreNoWork() throws {
-    try withScratch { scratch in
-      let packed = try PackedMatrix(inner: 3, outer: 4)
-      try packed.pack(scratch.uniform(3, 4), transposed: false)
-      try Product(packed).multiply(scratch.zeros(0, 3), into: scratch.zeros(0, 4))
+    try withEachArithmetic { scratch, arithmetic in
+      try Product(packed(scratch.uniform(3, 4), transposed: false, arithmetic)).multiply(
+        scratch.zeros(0, 3), into: scratch.zeros(0, 4))
     }
   }
 
   @Test func notANumberSpreadsOverItsRowAlone() throws {
-    try withScratch { scratch in
-      let packed = try PackedMatrix(inner: 33, outer: 7)
-      try packed.pack(scratch.uniform(33, 7), transposed: false)
+    try withEachArithmetic { scratch, arithmetic in
+      let product = try Product(packed(scratch.uniform(33, 7), transposed: false, arithmetic))
       let x = try scratch.uniform(8, 33)
       x[5, 32] = .nan
       let y = try scratch.zeros(8, 7)
-      try Product(packed).multiply(x, into: y)
+      try product.multiply(x, into: y)
       for row in 0..<8 { #expect(y.rows(row..<(row + 1)).values.allSatisfy { $0.isNaN == (row == 5) }) }
     }
   }

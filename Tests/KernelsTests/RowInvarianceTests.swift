@@ -6,8 +6,6 @@ import Testing
 /// A row of a product has the same bits whatever the number of rows: what makes forward and input-gradient products
 /// independent of how streams are dealt to workers.
 @Suite struct RowInvarianceTests {
-  init() { computeOnThisThreadAlone() }
-
   struct Sizes: CustomTestStringConvertible, Sendable {
     let inner: Int
     let outer: Int
@@ -22,39 +20,32 @@ import Testing
 
   static let rowCounts = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13, 16, 20, 25, 40, 63, 64, 65, 87, 350]
 
-  @Test(arguments: sizes, Precision.allCases.filter(\.isAvailable))
-  func rowsDoNotDependOnTheirNumber(_ sizes: Sizes, _ precision: Precision) throws {
-    for implementation in Product.Implementation.allCases { try check(sizes, precision, implementation) }
-  }
-
-  private func check(_ sizes: Sizes, _ precision: Precision, _ implementation: Product.Implementation) throws {
+  @Test(arguments: sizes, ProductKind.available)
+  func rowsDoNotDependOnTheirNumber(_ sizes: Sizes, _ kind: ProductKind) throws {
     try withScratch { scratch in
       let all = 400
-      let packed = try PackedMatrix(inner: sizes.inner, outer: sizes.outer, precision: precision)
-      let product = try Product(packed, implementation: implementation)
+      let source = try scratch.uniform(sizes.outer, sizes.inner)
+      let weight = try PackedWeight(
+        rows: sizes.outer, columns: sizes.inner, kind.arithmetic, precision: kind.precision, training: false)
+      weight.pack(source)
+      let product = try Product(weight.forward)
       let x = try scratch.uniform(all, sizes.inner)
       let start = try scratch.uniform(all, sizes.outer)
-      for transposed in [false, true] {
-        let weights =
-          try transposed ? scratch.uniform(sizes.outer, sizes.inner) : scratch.uniform(sizes.inner, sizes.outer)
-        try packed.pack(weights, transposed: transposed)
-        for accumulating in [false, true] {
-          let whole = try scratch.copy(start)
-          try product.multiply(x, into: whole, accumulating: accumulating)
-          var different: [Int] = []
-          for count in Self.rowCounts {
-            // Row after row, in place: a rounding that differs is rare, so many rows must be looked at.
-            let parts = try scratch.copy(start)
-            let covered = min(all / count, 40) * count
-            for first in stride(from: 0, to: covered, by: count) {
-              let rows = first..<(first + count)
-              try product.multiply(x.rows(rows), into: parts.rows(rows), accumulating: accumulating)
-            }
-            if parts.rows(0..<covered).bits != whole.rows(0..<covered).bits { different.append(count) }
+      for accumulating in [false, true] {
+        let whole = try scratch.copy(start)
+        try product.multiply(x, into: whole, accumulating: accumulating)
+        var different: [Int] = []
+        for count in Self.rowCounts {
+          // Row after row, in place: a rounding that differs is rare, so many rows must be looked at.
+          let parts = try scratch.copy(start)
+          let covered = min(all / count, 40) * count
+          for first in stride(from: 0, to: covered, by: count) {
+            let rows = first..<(first + count)
+            try product.multiply(x.rows(rows), into: parts.rows(rows), accumulating: accumulating)
           }
-          #expect(
-            different.isEmpty, "row counts, transposed \(transposed), accumulating \(accumulating), \(implementation)")
+          if parts.rows(0..<covered).bits != whole.rows(0..<covered).bits { different.append(count) }
         }
+        #expect(different.isEmpty, "row counts, accumulating \(accumulating)")
       }
     }
   }

@@ -29,7 +29,7 @@ import Testing
 
   @Test(arguments: [1, 7, 8, 33, 65, 100], [1, 7, 8, 33, 65, 100])
   func agreesWithTheNaiveTwin(outputs m: Int, inputs n: Int) throws {
-    try withScratch { scratch in
+    try withEachArithmetic { scratch, arithmetic in
       for shards in [1, 2, 3, 5, 8] {
         let rows = Rows(counts(shards: shards))
         let total = rows.list.count
@@ -38,7 +38,7 @@ import Testing
         // What stands there before must not matter.
         let (out, bias) = (try scratch.uniform(m, n, stride: n + 3), try scratch.uniform(1, m))
         let (expected, expectedBias) = (try scratch.zeros(m, n), try scratch.zeros(1, m))
-        let gradient = try WeightGradient(rows: total, columns: n)
+        let gradient = try WeightGradient(rows: total, columns: n, arithmetic)
         rows.list.withUnsafeBufferPointer { list in
           rows.ends.withUnsafeBufferPointer { ends in
             gradient.accumulate(outputs: a, inputs: b, rows: list, ends: ends, into: out, bias: bias.pointer)
@@ -55,12 +55,12 @@ import Testing
 
   /// The tree itself, to the bit: shards one by one, then added in the order of `ShardTree`.
   @Test(arguments: 1...17) func shardsAreAddedAlongTheTree(shards: Int) throws {
-    try withScratch { scratch in
+    try withEachArithmetic { scratch, arithmetic in
       let (m, n) = (9, 50)
       let rows = Rows(counts(shards: shards))
       let a = try scratch.uniform(rows.list.count, m)
       let b = try scratch.uniform(rows.list.count, n)
-      let gradient = try WeightGradient(rows: rows.list.count, columns: n)
+      let gradient = try WeightGradient(rows: rows.list.count, columns: n, arithmetic)
       func sum(_ list: [Int32], _ ends: [Int32]) throws -> [Float] {
         let (out, bias) = (try scratch.zeros(m, n), try scratch.zeros(1, m))
         list.withUnsafeBufferPointer { list in
@@ -88,12 +88,12 @@ import Testing
 
   @Test(arguments: [1, 7, 8, 33, 65], [1, 7, 8, 33, 65])
   func aShardInChunksHasTheSameBits(outputs m: Int, inputs n: Int) throws {
-    try withScratch { scratch in
+    try withEachArithmetic { scratch, arithmetic in
       let total = 37
       let list = (0..<Int32(total)).map { $0 * 5 % 37 }
       let a = try scratch.uniform(total, m)
       let b = try scratch.uniform(total, n)
-      let gradient = try WeightGradient(rows: total, columns: n)
+      let gradient = try WeightGradient(rows: total, columns: n, arithmetic)
       func sum(chunk: Int) throws -> [UInt32] {
         let (out, bias) = (try scratch.uniform(m, n), try scratch.uniform(1, m))
         for start in stride(from: 0, to: total, by: chunk) {
@@ -115,11 +115,11 @@ import Testing
 
   /// An element is one chain of additions, so it can't depend on the tile that it falls into.
   @Test func anElementDoesNotDependOnItsPlace() throws {
-    try withScratch { scratch in
+    try withEachArithmetic { scratch, arithmetic in
       let (total, m, n) = (20, 100, 100)
       let a = try scratch.uniform(total, m)
       let b = try scratch.uniform(total, n)
-      let gradient = try WeightGradient(rows: total, columns: n)
+      let gradient = try WeightGradient(rows: total, columns: n, arithmetic)
       let (list, ends) = ((0..<Int32(total)).map { $0 }, [Int32(5), 12, 20])
       func sum(_ outputs: Range<Int>, _ inputs: Range<Int>) throws -> MatrixView {
         let out = try scratch.zeros(outputs.count, inputs.count)

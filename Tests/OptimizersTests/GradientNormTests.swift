@@ -1,15 +1,16 @@
 import Arena
+import Kernels
 import Optimizers
 import Testing
 
 @Suite struct GradientNormTests {
-  private func blockSums(_ gradients: UnsafeBufferPointer<Float>) -> [Double] {
+  private func blockSums(_ gradients: UnsafeBufferPointer<Float>, _ arithmetic: Arithmetic = .best) -> [Double] {
     let blocks = GradientNorm.blocks(of: gradients.count)
     var sums = [Double](repeating: .nan, count: blocks)
     if let start = gradients.baseAddress {
       // In two parts: the sums are taken as the blocks come in.
       for part in [0..<(blocks / 2), (blocks / 2)..<blocks] {
-        GradientNorm.blockSums(start, count: gradients.count, blocks: part, into: &sums)
+        GradientNorm.blockSums(start, count: gradients.count, blocks: part, into: &sums, arithmetic)
       }
     }
     return sums
@@ -33,10 +34,14 @@ import Testing
     var random = RandomStream(seed: 4, stream: 0)
     let gradients = (0..<(4 * block + 500)).map { _ in Float(random.nextUnit() - 0.5) }
     gradients.withUnsafeBufferPointer { all in
-      let whole = blockSums(all)
-      for cuts in [[0, block, all.count], [0, 3 * block, 4 * block, all.count]] {
-        let parts = zip(cuts, cuts.dropFirst()).flatMap { blockSums(UnsafeBufferPointer(rebasing: all[$0..<$1])) }
-        #expect(parts == whole)
+      for arithmetic in Arithmetic.available {
+        let whole = blockSums(all, arithmetic)
+        for cuts in [[0, block, all.count], [0, 3 * block, 4 * block, all.count]] {
+          let parts = zip(cuts, cuts.dropFirst()).flatMap {
+            blockSums(UnsafeBufferPointer(rebasing: all[$0..<$1]), arithmetic)
+          }
+          #expect(parts == whole, "\(arithmetic.instructionSet)")
+        }
       }
     }
   }

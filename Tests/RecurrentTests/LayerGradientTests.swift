@@ -68,7 +68,8 @@ import Testing
       let batch = LocalBatch(window: steps, streams: streams, shards: streams)
       let gradients = try ParameterStore(shape.layout)
       layer.writeGradients(
-        input: x, rows: batch.nodes[0], with: try WeightGradient(rows: steps * streams, columns: max(h, sizes.input)),
+        input: x, rows: batch.nodes[0],
+        with: try WeightGradient(rows: steps * streams, columns: max(h, sizes.input), .best),
         to: gradients, steps: steps)
 
       let dLoss = dOutput.values.map { Double($0) }
@@ -104,7 +105,7 @@ import Testing
         let gradients = try ParameterStore(shape.layout)
         layer.writeGradients(
           input: x, rows: LocalBatch(window: steps, streams: streams, shards: streams).nodes[0],
-          with: try WeightGradient(rows: steps * streams, columns: h), to: gradients, steps: steps)
+          with: try WeightGradient(rows: steps * streams, columns: h, .best), to: gradients, steps: steps)
         return (kept: dInput.values + Array(gradients.values.buffer), dropped: layer.dInitialHidden.values)
       }
       #expect(passes[0].kept.map(\.bitPattern) == passes[1].kept.map(\.bitPattern))

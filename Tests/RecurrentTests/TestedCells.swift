@@ -9,12 +9,12 @@ let allCells: [Cell] = [
 
 /// Weights that are uniform in ±`range`, packed.
 func randomWeights(
-  _ shape: ModelShape, range: Double = 0.5, seed: UInt64 = 1, precision: Precision = .f32
+  _ shape: ModelShape, range: Double = 0.5, seed: UInt64 = 1, arithmetic: Arithmetic = .best,
+  precision: Precision = .f32
 ) throws -> ModelWeights {
-  computeOnThisThreadAlone()
-  let weights = try ModelWeights(shape, precision: precision, training: true)
+  let weights = try ModelWeights(shape, arithmetic, precision: precision, training: true)
   Initialization.uniform(range: range).fill(weights.parameters, shape: shape, seed: seed)
-  try weights.pack()
+  weights.pack()
   return weights
 }
 

@@ -25,7 +25,7 @@ import Testing
     var layers = 2
     var tied = false
     var dropout = 0.0
-    var precision = Precision.f32
+    var kind = ProductKind(.best, .f32)
 
     var shape: ModelShape {
       ModelShape(
@@ -33,11 +33,19 @@ import Testing
         layers: layers, tied: tied)
     }
     var testDescription: String {
-      "\(cell) \(streams) streams in \(shards) shards, H=\(hidden) V=\(vocabulary) tied=\(tied) dropout=\(dropout) \(precision)"
+      "\(cell) \(streams) streams in \(shards) shards, H=\(hidden) V=\(vocabulary) tied=\(tied) dropout=\(dropout) \(kind)"
     }
   }
 
-  static let settings =
+  static let settings = ProductKind.available.flatMap { kind in
+    (kind.precision == .f32 ? f32Settings : bf16Settings).map { setting in
+      var setting = setting
+      setting.kind = kind
+      return setting
+    }
+  }
+
+  private static let f32Settings =
     allCells.flatMap {
       [Setting(cell: $0), Setting(cell: $0, shards: 8, hidden: 24, tied: true, dropout: 0.3)]
     }
@@ -53,17 +61,12 @@ import Testing
       Setting(cell: .lstm, streams: 20, shards: 4, hidden: 200, embedding: 200, vocabulary: 1000, dropout: 0.5),
       Setting(cell: .gru(.before), streams: 17, shards: 3, hidden: 128, embedding: 64, dropout: 0.5),
     ]
-    + (Precision.bf16.isAvailable
-      ? allCells.flatMap {
-        [
-          Setting(cell: $0, shards: 7, tied: true, dropout: 0.3, precision: .bf16),
-          Setting(cell: $0, vocabulary: 6, precision: .bf16),
-        ]
-      }
-        + [
-          Setting(cell: .lstm, streams: 20, shards: 8, hidden: 200, embedding: 100, vocabulary: 1000, precision: .bf16)
-        ]
-      : [])
+
+  private static let bf16Settings =
+    allCells.flatMap {
+      [Setting(cell: $0, shards: 7, tied: true, dropout: 0.3), Setting(cell: $0, vocabulary: 6)]
+    }
+    + [Setting(cell: .lstm, streams: 20, shards: 8, hidden: 200, embedding: 100, vocabulary: 1000)]
 
   @Test(arguments: settings) func gradientsHaveTheSameBitsOnAnyNumberOfWorkers(_ setting: Setting) throws {
     let alone = try train(setting, workers: 1)
@@ -87,7 +90,9 @@ import Testing
 
   /// A full window and a ragged one with ended streams, computed worker after worker, then summed along the tree.
   private func train(_ setting: Setting, workers: Int, chunkFloats: Int? = nil) throws -> Outcome {
-    let weights = try randomWeights(setting.shape, range: 0.2, precision: setting.precision)
+    let weights = try randomWeights(
+      setting.shape, range: 0.2, arithmetic: setting.kind.arithmetic,
+      precision: setting.kind.precision)
     let full = GlobalWindow(steps: 5, streams: setting.streams, vocabularySize: setting.vocabulary, seed: 3)
     var ragged = GlobalWindow(steps: 3, streams: setting.streams, vocabularySize: setting.vocabulary, seed: 4)
     ragged.endStreams(from: setting.streams / 2)

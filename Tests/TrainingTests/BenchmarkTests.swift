@@ -15,7 +15,7 @@ import Training
   @Test(arguments: [1, 2], [TrainingConfiguration.Exchange.tree, .allreduce])
   func theReportIsSane(workers: Int, exchange: TrainingConfiguration.Exchange) throws {
     let size = size(exchange)
-    let reports = try onWorkers(workers) { try Benchmark(size, steps: 5, warmup: 1).run($0) }
+    let reports = try onWorkers(workers) { try Benchmark(size, arithmetic: .best, steps: 5, warmup: 1).run($0) }
     for report in reports {
       #expect(report.gflops > 0 && report.ceilingGflops > 0)
       #expect((0...1.5).contains(report.ceilingShare) && report.ceilingShare > 0)
@@ -33,7 +33,8 @@ import Training
   @Test(arguments: [1, 3]) func operationsAreThoseThatRan(workers: Int) throws {
     let shape = ModelShape(cell: .lstm, vocabularySize: 4, embeddingSize: 24, hiddenSize: 16, layers: 2)
     let size = Benchmark.Size(shape: shape, streams: 8, window: 64, gradientShards: 4)
-    let report = try #require(try onWorkers(workers) { try Benchmark(size, steps: 3, warmup: 1).run($0) }.first)
+    let report = try #require(
+      try onWorkers(workers) { try Benchmark(size, arithmetic: .best, steps: 3, warmup: 1).run($0) }.first)
     // 512 rows for the hidden states of two layers, the second's input and the decoder; for the embedding each worker
     // multiplies the four tokens forward, and those of each shard on the way back. Nothing leads back from the first
     // time step to the states of 8 streams in two layers.
@@ -53,7 +54,8 @@ import Training
 
   @Test func theKeysAreThoseOfTheManual() throws {
     let size = size(.tree)
-    let report = try #require(try onWorkers(1) { try Benchmark(size, steps: 2, warmup: 0).run($0) }.first)
+    let report = try #require(
+      try onWorkers(1) { try Benchmark(size, arithmetic: .best, steps: 2, warmup: 0).run($0) }.first)
     let encoder = JSONEncoder()
     encoder.keyEncodingStrategy = .convertToSnakeCase
     let object = try #require(JSONSerialization.jsonObject(with: encoder.encode(report)) as? [String: Any])

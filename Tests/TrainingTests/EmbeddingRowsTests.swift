@@ -36,10 +36,9 @@ import Training
   /// The weights of every worker after some steps over windows that share some tokens and not others.
   private func digests(_ setting: Setting, workers: Int, isSparse: Bool) throws -> [String] {
     try onWorkers(workers) { group in
-      computeOnThisThreadAlone()
       let shape = ModelShape(
         cell: .lstm, vocabularySize: setting.vocabulary, embeddingSize: setting.embedding, hiddenSize: 7, layers: 1)
-      let (weights, isShared) = try ModelWeights.shared(by: group, shape, training: true) {
+      let (weights, isShared) = try ModelWeights.shared(by: group, shape, .best, training: true) {
         Initialization.uniform(range: 0.3).fill($0, shape: shape, seed: 1)
       }
       let batch = LocalBatch(

@@ -15,16 +15,15 @@ import Workers
 
   private static func makeWeights(_ cell: Cell) throws -> ModelWeights {
     let shape = ModelShape(cell: cell, vocabularySize: 29, embeddingSize: 12, hiddenSize: 17, layers: 2)
-    let weights = try ModelWeights(shape, training: false)
+    let weights = try ModelWeights(shape, .best, training: false)
     Initialization.uniform(range: 0.4).fill(weights.parameters, shape: shape, seed: 3)
-    try weights.pack()
+    weights.pack()
     return weights
   }
 
   private static func evaluate(
     _ group: any WorkerGroup, _ weights: ModelWeights, streams: Int, window: Int, shards: Int
   ) throws -> Evaluator.Result {
-    computeOnThisThreadAlone()
     let evaluator = try Evaluator(
       group, weights: weights, source: InMemoryTokens(tokens), streams: streams, window: window, shards: shards)
     // Twice: states and losses of an earlier evaluation must not count.

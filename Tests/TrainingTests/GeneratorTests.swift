@@ -8,9 +8,9 @@ import Training
   private func makeWeights(vocabularySize: Int, seed: UInt64 = 1, range: Double = 0.8) throws -> ModelWeights {
     let shape = ModelShape(
       cell: .lstm, vocabularySize: vocabularySize, embeddingSize: 10, hiddenSize: 10, layers: 1)
-    let weights = try ModelWeights(shape, training: false)
+    let weights = try ModelWeights(shape, .best, training: false)
     Initialization.uniform(range: range).fill(weights.parameters, shape: shape, seed: seed)
-    try weights.pack()
+    weights.pack()
     return weights
   }
 

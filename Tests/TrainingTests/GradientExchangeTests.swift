@@ -55,9 +55,10 @@ import Workers
     _ group: any WorkerGroup, tied: Bool, method: TrainingConfiguration.Exchange, shards: Int,
     vocabulary: Int = 150, _ optimizer: OptimizerKind
   ) throws -> (LanguageModel, GradientExchange, Window, TokenStreams) {
-    computeOnThisThreadAlone()
     let shape = shape(tied: tied, vocabulary: vocabulary)
-    let (weights, isShared) = try ModelWeights.shared(by: group, shape, training: true, apart: method == .allreduce) {
+    let (weights, isShared) = try ModelWeights.shared(
+      by: group, shape, .best, training: true, apart: method == .allreduce
+    ) {
       Initialization.uniform(range: 0.2).fill($0, shape: shape, seed: 5)
     }
     let batch = LocalBatch(window: 6, streams: 9, shards: shards, rank: group.rank, workers: group.count)

@@ -3,6 +3,7 @@ import Configuration
 import Corpus
 import Failures
 import Foundation
+import Kernels
 import Logging
 import Synchronization
 import Testing
@@ -90,10 +91,10 @@ func onWorkers<Result: Sendable>(
 /// Trains on `workers` threads; what each of them returned.
 @discardableResult
 func train(
-  _ configuration: RunConfiguration, workers: Int = 1, resume: String? = nil
+  _ configuration: RunConfiguration, workers: Int = 1, resume: String? = nil, arithmetic: Arithmetic = .best
 ) throws -> [Trainer.Summary] {
   try onWorkers(workers) { group in
-    try Trainer(group, configuration: configuration, resume: resume, logger: silentLogger).run()
+    try Trainer(group, configuration: configuration, resume: resume, arithmetic: arithmetic, logger: silentLogger).run()
   }
 }
 

@@ -111,7 +111,7 @@ import Workers
   private func failures(_ configuration: RunConfiguration, workers: Int) -> [WorkerFailure] {
     let failures = try? onWorkers(workers) { group -> WorkerFailure? in
       do {
-        _ = try Trainer(group, configuration: configuration, logger: silentLogger).run()
+        _ = try Trainer(group, configuration: configuration, arithmetic: .best, logger: silentLogger).run()
         return nil
       } catch let failure as WorkerFailure {
         return failure

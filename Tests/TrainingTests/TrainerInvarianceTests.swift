@@ -1,6 +1,7 @@
 import Checkpoints
 import Configuration
 import Foundation
+import Kernels
 import Optimizers
 import Testing
 import Training
@@ -8,15 +9,24 @@ import Training
 /// The number of workers changes the speed and nothing else.
 @Suite struct TrainerInvarianceTests {
   /// A run with dropout, ragged windows, clipping, validations and checkpoints in the middle of an epoch.
-  @Test(arguments: [
+  static let runs: [[String]] = [
     ["model.cell=lstm"], ["model.cell=gru", "optimizer.name=sgd", "optimizer.momentum=0.9"],
     ["model.cell=elman", "model.embedding_size=64", "model.tie_weights=true", "optimizer.name=rmsprop"],
     // All parameters in one block of the norm, which one worker owns.
     ["model.hidden_size=12", "model.embedding_size=8", "model.cell=gru", "model.reset=before"],
-    // Falls back to f32 where the processor has no bf16 instructions; the promise is the same.
-    ["model.cell=lstm", "training.precision=bf16"],
-  ])
-  func anyNumberOfWorkersGivesTheSameRun(overrides: [String]) throws {
+  ]
+
+  @Test(arguments: runs, Arithmetic.available)
+  func anyNumberOfWorkersGivesTheSameRun(overrides: [String], _ arithmetic: Arithmetic) throws {
+    try expectTheSameRun(overrides, arithmetic)
+  }
+
+  @Test(.enabled(if: Arithmetic.best.computes(in: .bf16), "this processor has no bf16 instructions"))
+  func anyNumberOfWorkersGivesTheSameRunInBF16() throws {
+    try expectTheSameRun(["training.precision=bf16"], .best)
+  }
+
+  private func expectTheSameRun(_ overrides: [String], _ arithmetic: Arithmetic) throws {
     let bench = try Workbench()
     var runs: [(summary: Trainer.Summary, middle: CheckpointContent, end: CheckpointContent, metrics: [MetricsRow])] =
       []
@@ -26,7 +36,7 @@ import Training
         bench.configuration(
           run: "run-\(workers)",
           overrides + ["training.validate_every=8", "training.checkpoint_every=11", "schedule.name=plateau"]),
-        workers: workers)
+        workers: workers, arithmetic: arithmetic)
       #expect(Set(summaries.map(\.weightDigest)).count == 1)
       runs.append(
         (
@@ -76,6 +86,29 @@ import Training
     let (expected, found) = (try #require(tree.validation), try #require(summaries[0].validation))
     #expect(abs(expected.natsPerToken - found.natsPerToken) < 2e-3)
     #expect(Set(summaries.map(\.weightDigest)).count == 1)
+  }
+
+  /// The vectors' width is no part of the results; whether products are fused is.
+  @Test(arguments: [[], ["model.cell=gru", "model.dropout=0"], ["model.cell=elman", "optimizer.name=sgd"]])
+  func fusedArithmeticGivesTheSameRun(overrides: [String]) throws {
+    let bench = try Workbench()
+    let digests = try Arithmetic.available.filter { $0.instructionSet != .portable }.map { arithmetic in
+      try train(
+        bench.configuration(run: "\(arithmetic.instructionSet)", overrides), arithmetic: arithmetic)[0].weightDigest
+    }
+    #expect(Set(digests).count <= 1)
+  }
+
+  @Test func bf16IsRefusedWithoutItsInstructions() throws {
+    let bench = try Workbench()
+    for arithmetic in Arithmetic.available where !arithmetic.computes(in: .bf16) {
+      for workers in [1, 2] {
+        expectFailure(.usage, "training.precision", "bf16") {
+          try train(bench.configuration(["training.precision=bf16"]), workers: workers, arithmetic: arithmetic)
+        }
+      }
+    }
+    #expect(!FileManager.default.fileExists(atPath: bench.file("run")))
   }
 
   @Test func tooManyWorkersAreRefused() throws {

@@ -65,7 +65,9 @@ import Training
     let configuration = try bench.configuration(options)
     try train(configuration, workers: 2)
     let shape = configuration.modelShape(vocabularySize: 13)
-    let (before, after) = (try ModelWeights(shape, training: false), try ModelWeights(shape, training: false))
+    let (before, after) = (
+      try ModelWeights(shape, .best, training: false), try ModelWeights(shape, .best, training: false)
+    )
     try configuration.initialize(before.parameters, shape: shape)
     try CheckpointReader(path: checkpoint(bench.file("run"), step: 1)).readParameters(into: after.parameters)
     let moved = zip(before.parameters.values.buffer, after.parameters.values.buffer).reduce(0.0) {

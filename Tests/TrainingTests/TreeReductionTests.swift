@@ -20,7 +20,7 @@ import Training
       let reduced = try onWorkers(workers) { group in
         let nodes = tree.maximalSubtrees(covering: tree.shards(ofWorker: group.rank, of: workers))
         let buffers = try nodes.map { _ in try FloatBuffer(count: count) }
-        let reduction = try TreeReduction(group, tree: tree, buffers: buffers, segments: segments)
+        let reduction = try TreeReduction(group, tree: tree, buffers: buffers, segments: segments, .best)
         #expect(reduction.segment == segments[group.rank])
         var results: [[UInt32]] = []
         for round in 0..<rounds {

@@ -36,6 +36,9 @@ typedef struct {
   float *_Nullable bias;           // [m] or null: sum over rows of a, along the same tree
 } ls_weight_gradient_job;
 
+/// Rows of weights that are packed at a time: a whole number of panels in every build.
+enum { LS_PACKED_ROWS = 64 };
+
 /// Rows of a product that stand together in memory.
 typedef struct {
   const void *x;                   // f32, or bf16 in pairs, the last one filled up with zero
@@ -52,7 +55,7 @@ typedef struct {
   int32_t part_count;
   int32_t inner;
   int32_t outer;
-  int32_t first_panel;             // only the columns of these panels: 64 each
+  int32_t first_panel;             // only the columns of these panels
   int32_t end_panel;
   int32_t accumulate;
   /// Whether to begin with the last panel; updated, so that the next call on these weights begins where this one ended,
@@ -123,12 +126,14 @@ typedef struct {
   int32_t fma_per_iteration;       // vector FMAs times lanes times 2, of one iteration of fma_burn
 
   void (*weight_gradient)(const ls_weight_gradient_job *job, float *scratch);
-  /// Null in builds that have no better one than the library's.
-  void (*_Nullable product)(ls_product_job *job);
-  /// Packs panels first..<end (of 64 rows of w each) of w[n, k] for x w^T (forward) and, unless null, dy w (backward).
+  /// Columns of a panel of packed weights.
+  int32_t panel_columns;
+  void (*product)(ls_product_job *job);
+  /// Packs blocks first..<end, of LS_PACKED_ROWS rows each, of w[n, k] for x w^T (forward) and, unless null, dy w
+  /// (backward).
   void (*pack_weights)(
       const float *w, ptrdiff_t stride, int32_t n, int32_t k, float *forward, float *_Nullable backward,
-      int32_t first_panel, int32_t end_panel);
+      int32_t first_block, int32_t end_block);
   void (*lstm_forward)(const ls_lstm_step *step);
   void (*lstm_backward)(const ls_lstm_step *step);
   void (*gru_after_forward)(const ls_gru_step *step);
@@ -156,7 +161,6 @@ typedef struct {
   void (*add)(float *destination, const float *source, size_t n);
   /// destination = a + b
   void (*sum)(float *destination, const float *a, const float *b, size_t n);
-  void (*scale)(float *values, float factor, size_t n);
   /// Sum of squares in double, in an order that depends on n alone.
   double (*squared_norm)(const float *values, size_t n);
   /// destination = kept ? source * scale : 0, with probability `1 - threshold / 2^32` of keeping.
@@ -178,20 +182,22 @@ typedef struct {
   int32_t burn_operations;         // floating-point operations of one iteration of burn
   /// As in ls_kernels; operands are rounded to bf16 as they are packed, bias sums stay in f32.
   void (*weight_gradient)(const ls_weight_gradient_job *job, float *scratch);
+  int32_t panel_columns;
   void (*product)(ls_product_job *job);
   /// Rounds to nearest even.
   void (*convert)(uint16_t *to, const float *from, size_t n);
   void (*pack_weights)(
       const float *w, ptrdiff_t stride, int32_t n, int32_t k, uint16_t *forward, uint16_t *_Nullable backward,
-      int32_t first_panel, int32_t end_panel);
+      int32_t first_block, int32_t end_block);
   float (*burn)(int64_t iterations);
 } ls_bfloat16_kernels;
 
 /// Null where the processor has no bf16 instructions.
 const ls_bfloat16_kernels *_Nullable ls_bfloat16(void);
 
-/// The fastest table that this processor can run.
-const ls_kernels *ls_best_kernels(void);
+/// Lets the calling thread take denormal operands for zero, and write zero for denormal results.
+void ls_flush_denormals(void);
+
 /// Table by index (0 portable, 1 AVX2, 2 AVX-512), or null where this processor or build lacks it.
 const ls_kernels *_Nullable ls_kernels_at(int32_t index);
 
