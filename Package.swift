@@ -42,7 +42,7 @@ let package = Package(
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3", "-fno-math-errno"])]),
 
     room("Failures", []),
-    room("Files", ["Failures", crypto]),
+    room("Files", ["CLinux", "Failures", crypto]),
     room("Arena", ["Failures"]),
     room("Kernels", ["Arena", "Failures", "CKernels"]),
     room("Recurrent", ["Kernels", "Arena", "Failures"]),
@@ -74,7 +74,7 @@ let package = Package(
       ],
       swiftSettings: swiftSettings),
 
-    tests("HDF5Tests", ["HDF5", "Failures"]),
+    tests("HDF5Tests", ["HDF5", "CHDF5", "Failures"]),
     tests("CheckpointsTests", ["Checkpoints", "HDF5", "Failures", crypto]),
     // The scenarios themselves are a library, so that tests run them on threads as well.
     room("WorkerScenarios", ["Workers", "Failures"]),

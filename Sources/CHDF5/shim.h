@@ -68,3 +68,15 @@ static inline herr_t lockstep_H5Pdisable_file_locking(hid_t file_access) {
   return 0;
 #endif
 }
+
+// The class of a link: H5L_TYPE_HARD and the like as a number, H5L_TYPE_ERROR where there is no such link. H5Lget_info
+// got another structure in 1.12, and the old one may be configured away.
+static inline int lockstep_link_class(hid_t group, const char *name) {
+#if H5_VERSION_GE(1, 12, 0)
+  H5L_info2_t info;
+  return H5Lget_info2(group, name, &info, lockstep_H5P_DEFAULT()) < 0 ? (int)H5L_TYPE_ERROR : (int)info.type;
+#else
+  H5L_info_t info;
+  return H5Lget_info(group, name, &info, lockstep_H5P_DEFAULT()) < 0 ? (int)H5L_TYPE_ERROR : (int)info.type;
+#endif
+}

@@ -14,6 +14,11 @@ int memfd_create(const char *name, unsigned int flags);
 
 enum { LS_MFD_CLOEXEC = 1 };
 
+// glibc 2.28
+int renameat2(int old_directory, const char *old_name, int new_directory, const char *new_name, unsigned int flags);
+
+enum { LS_RENAME_NOREPLACE = 1, LS_RENAME_EXCHANGE = 2 };
+
 int sched_getaffinity(pid_t thread, size_t size, cpu_set_t *set);
 int sched_setaffinity(pid_t thread, size_t size, const cpu_set_t *set);
 

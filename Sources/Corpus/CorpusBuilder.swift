@@ -1,10 +1,13 @@
 import Failures
+import Files
+import Foundation
 
 /// Makes a corpus from texts: one pass to count, one to encode.
 ///
 /// A text that is split by fractions into words is read once more at first, since the vocabulary is made from the train
-/// part alone and where that ends depends on the number of all tokens. Memory is bounded by the vocabulary and a few
-/// buffers, whatever the size of the texts.
+/// part alone and where that ends depends on the number of all tokens. With a vocabulary from elsewhere the first pass
+/// counts what the texts become with it. Memory is bounded by the vocabulary and a few buffers, whatever the size of the
+/// texts.
 package struct CorpusBuilder {
   private let recipe: CorpusRecipe
   private let didProgress: (PrepareProgress) throws -> Void
@@ -21,27 +24,23 @@ package struct CorpusBuilder {
   package func run() throws -> PrepareReport {
     let clock = ContinuousClock()
     let start = clock.now
-    let sources = try openTexts()
+    let paths = try checkTexts()
     let directory = try StagedDirectory(
       for: recipe.output, replaces: recipe.replacesOutput, marker: CorpusManifest.fileName)
     do {
-      let (vocabulary, tokens) = try count(sources)
+      var report = PrepareReport(recipe, output: directory.destination)
+      let sources = try openTexts(paths, in: directory, &report)
+      let (vocabulary, tokens) = try count(sources, &report)
       try checkSplits(tokens)
-      let manifest = try encode(sources, vocabulary, tokens, into: directory)
+      report.manifest = try encode(sources, vocabulary, tokens, into: directory)
+      unlink(spool(in: directory))
       try directory.publish()
-      return PrepareReport(manifest: manifest, output: directory.destination, elapsed: clock.now - start)
+      report.elapsed = clock.now - start
+      return report
     } catch {
       directory.discard()
       throw error
     }
-  }
-
-  private func openTexts() throws -> [Source] {
-    var paths = recipe.texts.map { (Split.train, $0) }
-    if case .files(let valid, let test) = recipe.splitting {
-      paths += valid.map { (.valid, $0) } + test.map { (.test, $0) }
-    }
-    return try paths.map { Source(split: $0, file: try TextFile(path: $1)) }
   }
 
   /// A text and the split that it belongs to; with fractions all belong to `train` at first.
@@ -50,9 +49,65 @@ package struct CorpusBuilder {
     let file: TextFile
   }
 
+  /// The texts by split; before anything is written all but standard input are looked at.
+  private func checkTexts() throws -> [(split: Split, path: String)] {
+    var paths = recipe.texts.map { (split: Split.train, path: $0) }
+    if case .files(let valid, let test) = recipe.splitting {
+      paths += valid.map { (.valid, $0) } + test.map { (.test, $0) }
+    }
+    guard paths.filter({ $0.path == StandardInput.name }).count <= 1 else {
+      throw Failure(.usage, "standard input, '-', can be read only once")
+    }
+    for path in paths.map(\.path) where path != StandardInput.name { _ = try TextFile(path: path) }
+    return paths
+  }
+
+  /// The texts that are not empty.
+  private func openTexts(
+    _ paths: [(split: Split, path: String)], in directory: StagedDirectory, _ report: inout PrepareReport
+  ) throws -> [Source] {
+    var sources: [Source] = []
+    for (split, path) in paths {
+      let file: TextFile
+      if path == StandardInput.name {
+        var meter = ProgressMeter(stage: .reading, total: 0, report: didProgress)
+        try StandardInput.copy(to: spool(in: directory)) { try meter.add($0) }
+        file = try TextFile(path: spool(in: directory), name: "standard input")
+      } else {
+        file = try TextFile(path: path)
+      }
+      if file.size > 0 {
+        sources.append(Source(split: split, file: file))
+        report.texts[split, default: []].append(file.name)
+      } else {
+        report.emptyTexts.append(file.name)
+      }
+    }
+    guard !sources.isEmpty else {
+      throw Failure(
+        .badData, paths.count == 1 ? "the file is empty" : "all \(paths.count) files are empty",
+        at: report.emptyTexts.first, remedy: "give a text")
+    }
+    return sources
+  }
+
+  private func spool(in directory: StagedDirectory) -> String { "\(directory.path)/standard-input" }
+
   // MARK: Counting
 
-  private func count(_ sources: [Source]) throws -> (Vocabulary, [Split: Int]) {
+  private func count(_ sources: [Source], _ report: inout PrepareReport) throws -> (Vocabulary, [Split: Int]) {
+    if let vocabulary = recipe.vocabulary {
+      var counts: [Split: Int] = [:]
+      let output = TokenCount()
+      var before = 0
+      var meter = meter(.counting, sources)
+      report.symbolsNotInVocabulary = try encode(sources, vocabulary, to: output, &meter) { source in
+        counts[source.split, default: 0] += output.count - before
+        before = output.count
+      }
+      try checkNotEmpty(counts)
+      return (vocabulary, try splitCounts(counts))
+    }
     switch recipe.tokenizer {
     case .byte:
       var counts: [Split: Int] = [:]
@@ -113,12 +168,12 @@ package struct CorpusBuilder {
 
   private func checkNotEmpty(_ counts: [Split: Int]) throws {
     guard counts.values.contains(where: { $0 > 0 }) else {
-      throw Failure(.badData, "the text holds no tokens", at: recipe.texts[0])
+      throw Failure(.badData, "the text holds no tokens", at: recipe.texts.first)
     }
   }
 
   private func checkSplits(_ tokens: [Split: Int]) throws {
-    for split in Split.allCases {
+    for split in recipe.splitting.splits(withTexts: !recipe.texts.isEmpty) {
       let count = tokens[split] ?? 0
       let noun = count == 1 ? "token" : "tokens"
       guard count >= 2 else {
@@ -144,7 +199,7 @@ package struct CorpusBuilder {
       chunkBytes: recipe.chunkBytes)
     var meter = meter(.encoding, sources)
     do {
-      try encode(sources.map(\.file), vocabulary, to: writer, &meter)
+      _ = try encode(sources, vocabulary, to: writer, &meter)
       return try writer.finish()
     } catch {
       writer.abandon()
@@ -152,26 +207,40 @@ package struct CorpusBuilder {
     }
   }
 
+  /// - Parameter didEncode: called after each text, when all of its tokens are in `output`.
+  /// - Returns: how often a symbol that the vocabulary lacks occurs.
   private func encode(
-    _ files: [TextFile], _ vocabulary: Vocabulary, to writer: CorpusWriter, _ meter: inout ProgressMeter
-  ) throws {
-    let buffer = TokenBuffer(capacity: 1 << 16, output: writer)
+    _ sources: [Source], _ vocabulary: Vocabulary, to output: any TokenOutput, _ meter: inout ProgressMeter,
+    didEncode: (Source) throws -> Void = { _ in }
+  ) throws -> Int {
+    let buffer = TokenBuffer(capacity: 1 << 16, output: output)
+    let rule = recipe.vocabulary == nil ? UnknownRule.ownVocabulary(vocabulary) : UnknownRule(recipe.unknownTreatment)
     switch vocabulary.tokenizer {
     case .byte:
       var encoder = ByteEncoder(buffer: buffer)
-      for file in files { try read(file, &meter) { block, _ in try encoder.take(block) } }
-      try encoder.buffer.flush()
-    case .char:
-      var encoder = ScalarEncoder(vocabulary: vocabulary, buffer: buffer)
-      for file in files { try read(file, &meter) { try scanScalars($0, isLast: $1, into: &encoder) } }
-      try encoder.buffer.flush()
-    case .word:
-      var encoder = WordEncoder(vocabulary: vocabulary, buffer: buffer)
-      for file in files {
-        var scanner = WordScanner()
-        try read(file, &meter) { try scanner.scan($0, isLast: $1, into: &encoder) }
+      for source in sources {
+        try read(source.file, &meter) { block, _ in try encoder.take(block) }
+        try encoder.buffer.flush()
+        try didEncode(source)
       }
-      try encoder.buffer.flush()
+      return 0
+    case .char:
+      var encoder = ScalarEncoder(vocabulary: vocabulary, rule: rule, buffer: buffer)
+      for source in sources {
+        try read(source.file, &meter) { try scanScalars($0, isLast: $1, into: &encoder) }
+        try encoder.buffer.flush()
+        try didEncode(source)
+      }
+      return encoder.rule.count
+    case .word:
+      var encoder = WordEncoder(vocabulary: vocabulary, rule: rule, buffer: buffer)
+      for source in sources {
+        var scanner = WordScanner()
+        try read(source.file, &meter) { try scanner.scan($0, isLast: $1, into: &encoder) }
+        try encoder.buffer.flush()
+        try didEncode(source)
+      }
+      return encoder.rule.count
     }
   }
 

@@ -1,3 +1,4 @@
+import Crypto
 import Failures
 import Files
 import HDF5
@@ -65,6 +66,63 @@ package final class CorpusReader: Sendable {
   }
 
   func shardFiles(of split: Split) -> [ShardFile] { sources[split]?.shards ?? [] }
+}
+
+// MARK: - All shards
+
+extension CorpusReader {
+  /// The shard files of all splits, in the order of ``Split/allCases``.
+  var allShards: [ShardFile] { Split.allCases.flatMap(shardFiles) }
+
+  /// The sizes of all shard files, in bytes.
+  package var shardSizes: [Int] { allShards.map(\.entry.bytes) }
+
+  /// Which of ``shardSizes`` hold a range of a split's tokens.
+  package func shards(of split: Split, holding tokens: Range<Int>) -> Range<Int> {
+    let before = Split.allCases.prefix { $0 != split }.reduce(0) { $0 + shardFiles(of: $1).count }
+    guard let source = sources[split], !tokens.isEmpty else { return before..<before }
+    let own = source.shards(holding: tokens)
+    return before + own.lowerBound..<before + own.upperBound
+  }
+
+  /// A text that is the same for processes of one machine that see the same files under the corpus's name.
+  package var filesKey: String {
+    var hash = SHA256()
+    for shard in allShards {
+      let found = shard.currentIdentity
+      let line =
+        "\(shard.entry.file) \(shard.entry.sha256) \(found.device) \(found.inode) \(found.size) \(found.modified)\n"
+      hash.update(data: Array(line.utf8))
+    }
+    return hash.finalize().hexadecimal
+  }
+}
+
+// MARK: - The vocabulary alone
+
+extension CorpusReader {
+  /// Whether there is a corpus in a directory, or the path is that of its manifest.
+  package static func isCorpus(_ path: String) -> Bool {
+    FileIdentity(of: "\(path)/\(CorpusManifest.fileName)") != nil || (try? CorpusFile(path: path)) == .manifest
+  }
+
+  /// The vocabulary of a corpus, whose shards need not be there.
+  /// - Throws: ``Failure`` or `H5Error` (bad data) where the manifest can't be read.
+  package static func vocabulary(of path: String) throws -> Vocabulary {
+    let manifest = "\(path)/\(CorpusManifest.fileName)"
+    return try CorpusManifest(readingFrom: FileIdentity(of: manifest) == nil ? path : manifest).vocabulary
+  }
+
+  /// Compares the vocabulary of a model with the corpus's: token ids of one mean nothing with the other.
+  /// - Parameter path: the model's file.
+  /// - Throws: ``Failure`` (bad data) that says where they differ.
+  package func checkVocabulary(_ vocabulary: Vocabulary, ofModel path: String) throws {
+    guard let difference = vocabulary.difference(from: self.vocabulary) else { return }
+    throw Failure(
+      .badData, "the model has another vocabulary than the corpus \(directory)", at: path, cause: difference,
+      remedy: "give the corpus that it was trained on (data.corpus, --corpus), or prepare the text with its "
+        + "vocabulary: 'lockstep prepare TEXT --vocabulary-from \(path) --output DIR'")
+  }
 }
 
 extension CorpusReader {

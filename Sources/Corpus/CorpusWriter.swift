@@ -43,6 +43,7 @@ final class CorpusWriter: TokenOutput {
       chunk: [max(1, chunkBytes / elementType.size)], shuffle: true, deflate: 1, fletcher32: true)
     plan = Split.allCases.flatMap { split -> [PlannedShard] in
       let count = tokens[split] ?? 0
+      guard count > 0 else { return [] }
       return (0..<shards).map { index in
         let first = Self.boundary(index, of: shards, tokens: count)
         return PlannedShard(

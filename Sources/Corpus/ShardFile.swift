@@ -11,7 +11,12 @@ final class ShardFile: Sendable {
   let entry: CorpusManifest.Shard
   /// Of the manifest; shards of version 1 have no seal.
   private let formatVersion: Int
-  private let identity: Mutex<FileIdentity>
+  private struct State {
+    var identity: FileIdentity
+    /// Whether the content of that file was found right.
+    var isVerified = false
+  }
+  private let state: Mutex<State>
 
   /// Looks at the file without opening it.
   /// - Throws: ``Failure`` (bad data) where it is missing or has another size than the manifest says.
@@ -28,11 +33,11 @@ final class ShardFile: Sendable {
     self.path = path
     self.entry = entry
     self.formatVersion = formatVersion
-    self.identity = Mutex(identity)
+    state = Mutex(State(identity: identity))
   }
 
   /// Which file it was when it was last looked at.
-  var currentIdentity: FileIdentity { identity.withLock { $0 } }
+  var currentIdentity: FileIdentity { state.withLock { $0.identity } }
 
   /// Reads the whole file and compares its digest with the manifest's.
   /// - Parameter didRead: called after each mebibyte; what it throws ends the reading.
@@ -47,7 +52,14 @@ final class ShardFile: Sendable {
         .badData, "the SHA-256 is not that of the manifest", at: path, remedy: SealedFormat.corpusShard.remedy)
     }
     guard FileIdentity(of: path) == found, try raw.identity() == found else { throw changed(nil) }
-    identity.withLock { $0 = found }
+    state.withLock { $0 = State(identity: found, isVerified: true) }
+  }
+
+  /// As ``verify(didRead:)``, but a file that was found right and has not changed since is not read again.
+  func ensureVerified(didRead: () throws -> Void) throws {
+    let state = state.withLock { $0 }
+    if state.isVerified, FileIdentity(of: path) == state.identity { return }
+    try verify(didRead: didRead)
   }
 
   /// Whether the file is still the one that was found. Of one that was written to or replaced the content decides:

@@ -39,6 +39,11 @@ final class ShardedTokens: TokenSource {
     }
   }
 
+  /// The shards that hold a range of tokens, which is not empty.
+  func shards(holding tokens: Range<Int>) -> Range<Int> {
+    firstShard(reaching: tokens.lowerBound)..<firstShard(reaching: tokens.upperBound - 1) + 1
+  }
+
   /// The shard that holds `position`: the last one that starts at or before it.
   private func firstShard(reaching position: Int) -> Int {
     var low = 0

@@ -46,8 +46,11 @@ package struct SplitFractions: Sendable, Equatable {
   /// The cuts are at ⌊train · count⌋ and ⌊(train + valid) · count⌋ in Double arithmetic, which is what
   /// `int(f * len(text))` gives in the Python scripts whose curves people compare with.
   package func tokenCounts(of count: Int) -> [Int] {
-    let first = min(Int(train * Double(count)), count)
-    let second = min(max(Int((train + valid) * Double(count)), first), count)
+    let first = valid == 0 && test == 0 ? count : min(Int(train * Double(count)), count)
+    // A fraction of 0 means no split, whatever the sums of the others round to.
+    let second =
+      test == 0
+      ? count : valid == 0 ? first : min(max(Int((train + valid) * Double(count)), first), count)
     return [first, second - first, count - second]
   }
 }

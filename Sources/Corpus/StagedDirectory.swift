@@ -1,12 +1,23 @@
 import Failures
+import Files
 import Foundation
 
 /// A directory that is filled under a temporary name beside its place, and gets its real name when it is complete.
-struct StagedDirectory: Sendable {
-  let destination: String
-  /// Hidden, and named after the process: what a killed run leaves behind is never taken for the real thing.
-  let path: String
+///
+/// Beside the temporary directory `.NAME.partial-RANDOM` lies a ``LockFile`` of that name and `.lock`, which tells a
+/// directory that is being filled from what a killed process left behind: the next one that fills a directory there sweeps
+/// such leftovers away.
+package struct StagedDirectory: Sendable {
+  package let destination: String
+  /// Hidden: never taken for the real thing.
+  package let path: String
   private let replaces: Bool
+  private let marker: String
+  private let lock: LockFile
+  /// Whether names may be exchanged in one step; tests say no, as some file systems do.
+  private let exchanges: Bool
+
+  private static let mark = ".partial-"
 
   /// Creates the temporary directory, and the directories above it where they are missing.
   ///
@@ -14,64 +25,130 @@ struct StagedDirectory: Sendable {
   ///   - replaces: whether an existing destination may be replaced.
   ///   - marker: a file that shows that an existing directory is one of ours; nothing else is ever replaced.
   /// - Throws: ``Failure`` (can't write) where the destination exists or the place can't be written to.
-  init(for destination: String, replaces: Bool, marker: String) throws {
+  package init(for destination: String, replaces: Bool, marker: String, exchanges: Bool = true) throws {
     var name = destination
     while name.count > 1, name.hasSuffix("/") { name.removeLast() }
     self.destination = name
     self.replaces = replaces
-    if Self.exists(name) {
-      guard replaces else {
-        throw Failure(
-          .cannotWrite, "exists already", at: name, remedy: "choose another --output, or replace it with --force")
-      }
-      guard Self.exists("\(name)/\(marker)") else {
-        throw Failure(
-          .cannotWrite, "is not a corpus, so --force does not replace it", at: name,
-          remedy: "choose another --output, or remove it yourself")
-      }
-    }
+    self.marker = marker
+    self.exchanges = exchanges
     let place = PathName(name)
+    Self.sweep(place.directory)
+    try Self.check(name, replaces: replaces, marker: marker)
     try Self.createDirectories(place.directory)
-    path = "\(place.directory)/.\(place.last).partial-\(getpid())"
-    try? FileManager.default.removeItem(atPath: path)
+    (path, lock) = try Self.chooseName(place, for: name)
     guard mkdir(path, 0o777) == 0 else {
-      throw Self.systemFailure("can't create the output directory", at: name)
+      let failure = Failure.posix(.cannotWrite, "can't create the output directory", at: name)
+      lock.remove()
+      throw failure
     }
   }
 
-  /// Gives the directory its name. Its files must be on the disk.
-  func publish() throws {
-    try Self.sync(path, what: "can't sync the directory")
-    let parent = PathName(destination).directory
-    if replaces, Self.exists(destination) {
-      let old = "\(path).old"
-      guard rename(destination, old) == 0 else { throw Self.systemFailure("can't move away", at: destination) }
-      guard rename(path, destination) == 0 else {
-        let failure = Self.systemFailure("can't rename the finished directory", at: destination)
-        _ = rename(old, destination)
+  /// A temporary name that is nobody's, and its lock.
+  private static func chooseName(_ place: PathName, for name: String) throws -> (String, LockFile) {
+    while true {
+      let random = String(UInt64.random(in: 0 ... .max), radix: 36)
+      // A long name must leave room for the rest.
+      let path = "\(place.directory)/.\(shortened(place.last))\(mark)\(random)"
+      do {
+        if let lock = try LockFile.create("\(path).lock", content: place.last) { return (path, lock) }
+      } catch var failure as Failure {
+        failure.what = "can't create the output directory"
+        failure.place = name
         throw failure
       }
-      try? FileManager.default.removeItem(atPath: old)
-    } else {
+    }
+  }
+
+  /// Gives the directory its name; its files must be on the disk. An existing one that may be replaced is exchanged for it
+  /// in one step, so that there is always one under the name, and removed afterwards.
+  ///
+  /// Where the file system can't exchange names, the old one is moved aside first: a process that is killed between the
+  /// two moves leaves both under hidden names, and the next one puts the new one in place.
+  package func publish() throws {
+    try Self.sync(path)
+    let parent = PathName(destination).directory
+    try Self.check(destination, replaces: replaces, marker: marker)
+    if replaces, Self.exists(destination) {
+      if try !exchanges || DirectoryExchange.exchange(path, with: destination) == .unsupported {
+        try moveAside()
+      }
+    } else if try !exchanges || DirectoryExchange.move(path, to: destination) == .unsupported {
       // Only an empty directory could be replaced by rename(2); the check keeps even that from happening unasked.
       guard !Self.exists(destination) else { throw Failure(.cannotWrite, "exists already", at: destination) }
-      guard rename(path, destination) == 0 else {
-        throw Self.systemFailure("can't rename the finished directory", at: destination)
-      }
+      guard rename(path, destination) == 0 else { throw Self.notRenamed(destination) }
     }
-    try Self.sync(parent, what: "can't sync the directory")
+    try Self.sync(parent)
+    discard()
   }
 
-  func discard() {
-    try? FileManager.default.removeItem(atPath: path)
+  /// Removes what is under the temporary name.
+  package func discard() { Self.discard(path, lock) }
+
+  private func moveAside() throws {
+    let old = "\(path).old"
+    guard rename(destination, old) == 0 else {
+      throw Failure.posix(.cannotWrite, "can't move away", at: destination)
+    }
+    guard rename(path, destination) == 0 else {
+      let failure = Self.notRenamed(destination)
+      _ = rename(old, destination)
+      throw failure
+    }
   }
 
-  private static func sync(_ path: String, what: String) throws {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw systemFailure(what, at: path) }
+  private static func notRenamed(_ destination: String) -> Failure {
+    Failure.posix(.cannotWrite, "can't rename the finished directory", at: destination)
+  }
+
+  private static func check(_ destination: String, replaces: Bool, marker: String) throws {
+    guard exists(destination) else { return }
+    guard replaces else {
+      throw Failure(
+        .cannotWrite, "exists already", at: destination,
+        remedy: "choose another --output, or replace it with --force")
+    }
+    guard exists("\(destination)/\(marker)") else {
+      throw Failure(
+        .cannotWrite, "is not a corpus, so --force does not replace it", at: destination,
+        remedy: "choose another --output, or remove it yourself")
+    }
+  }
+
+  // MARK: Leftovers
+
+  /// Removes what processes that have ended left behind in a directory.
+  private static func sweep(_ parent: String) {
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: parent)) ?? [] {
+      guard name.hasPrefix("."), name.hasSuffix(".lock"), name.contains(mark) else { continue }
+      guard let lock = LockFile.takingOver("\(parent)/\(name)") else { continue }
+      let path = String(lock.path.dropLast(".lock".count))
+      let old = "\(path).old"
+      if exists(old) {
+        // It was killed between two moves, when the new directory was complete; without that the old one is all there is.
+        let destination = "\(parent)/\(lock.content)"
+        if !exists(destination) { _ = rename(exists(path) ? path : old, destination) }
+        guard exists(destination) else { continue }
+      }
+      discard(path, lock)
+    }
+  }
+
+  private static func discard(_ path: String, _ lock: LockFile) {
+    for leftover in [path, "\(path).old"] { try? FileManager.default.removeItem(atPath: leftover) }
+    lock.remove()
+  }
+
+  // MARK: The file system
+
+  private static func sync(_ directory: String) throws {
+    let descriptor = open(directory, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw Failure.posix(.cannotWrite, "can't sync the directory", at: directory) }
     defer { close(descriptor) }
     // File systems that can't sync a directory say EINVAL.
-    guard fsync(descriptor) == 0 || errno == EINVAL else { throw systemFailure(what, at: path) }
+    guard fsync(descriptor) == 0 || errno == EINVAL else {
+      throw Failure.posix(.cannotWrite, "can't sync the directory", at: directory)
+    }
   }
 
   private static func exists(_ path: String) -> Bool {
@@ -79,17 +156,24 @@ struct StagedDirectory: Sendable {
     return lstat(path, &status) == 0
   }
 
-  private static func systemFailure(_ what: String, at place: String) -> Failure {
-    Failure(.cannotWrite, what, at: place, cause: String(cString: strerror(errno)))
+  /// The beginning of a name, 150 bytes at most.
+  private static func shortened(_ name: String) -> String {
+    var result = ""
+    for scalar in name.unicodeScalars {
+      guard result.utf8.count < 147 else { break }
+      result.unicodeScalars.append(scalar)
+    }
+    return result
   }
 
-  /// Creates a directory and those above it; one that is there already is fine.
+  /// Creates a directory and those above it, as `mkdir -p`: one that is there already, or that another process creates at
+  /// the same moment, is fine.
   private static func createDirectories(_ path: String) throws {
     guard mkdir(path, 0o777) != 0, errno != EEXIST else { return }
     if errno == ENOENT, path.contains("/") {
       try createDirectories(PathName(path).directory)
-      if mkdir(path, 0o777) == 0 { return }
+      if mkdir(path, 0o777) == 0 || errno == EEXIST { return }
     }
-    throw systemFailure("can't create the directory", at: path)
+    throw Failure.posix(.cannotWrite, "can't create the directory", at: path)
   }
 }

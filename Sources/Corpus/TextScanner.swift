@@ -67,8 +67,8 @@ func scanScalars(_ block: Bytes, isLast: Bool, into sink: inout some ScalarSink 
 
 /// Finds the words and line ends of one file, shown block by block.
 ///
-/// A line ends at a line feed; a carriage return before it is white space like any other. The last line also ends,
-/// with or without a line feed, as in Python's `for line in file`.
+/// A line ends at a line feed, a carriage return, or the two of them together, as in Python's universal newlines. The last
+/// line also ends without any of them, as in Python's `for line in file`.
 struct WordScanner {
   private var lastByte: UInt8 = 0x0A
 
@@ -79,7 +79,7 @@ struct WordScanner {
   mutating func scan(_ block: Bytes, isLast: Bool, into sink: inout some WordSink & ~Copyable) throws -> Int {
     lastByte = block.last ?? lastByte
     let used = try scanWords(block, isLast: isLast, into: &sink)
-    if isLast, lastByte != 0x0A { try sink.takeLineEnd() }
+    if isLast, lastByte != 0x0A, lastByte != 0x0D { try sink.takeLineEnd() }
     return used
   }
 }
@@ -125,7 +125,14 @@ func scanWords(_ block: Bytes, isLast: Bool, into sink: inout some WordSink & ~C
       try sink.take(word: Bytes(rebasing: block[wordStart..<position]), hash: hash)
       hash = WordHash.seed
     }
-    if byte == 0x0A { try sink.takeLineEnd() }
+    if byte == 0x0D {
+      // Whether a line feed belongs to it shows in the next block only.
+      if position + 1 == end, !isLast { return position }
+      if position + 1 < end, block[position + 1] == 0x0A { length = 2 }
+      try sink.takeLineEnd()
+    } else if byte == 0x0A {
+      try sink.takeLineEnd()
+    }
     position += length
     wordStart = position
   }

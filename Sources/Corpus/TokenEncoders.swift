@@ -45,21 +45,36 @@ struct ByteEncoder: ~Copyable {
 
 /// Turns scalars into ids.
 struct ScalarEncoder: ScalarSink, ~Copyable {
-  private let ids: [Int32]  // by code point; the id of <unk>, or 0, where there is none
+  private let ids: [Int32]  // by code point; −1 where the vocabulary lacks it
+  private(set) var rule: UnknownRule
   var buffer: TokenBuffer
 
-  init(vocabulary: Vocabulary, buffer: consuming TokenBuffer) {
-    var ids = [Int32](repeating: vocabulary.unknown ?? 0, count: 0x110000)
+  init(vocabulary: Vocabulary, rule: UnknownRule, buffer: consuming TokenBuffer) {
+    var ids = [Int32](repeating: -1, count: 0x110000)
     for (id, token) in zip(Int32(0)..., vocabulary.tokens) where id != vocabulary.unknown {
       if let scalar = token.unicodeScalars.first { ids[Int(scalar.value)] = id }
     }
     self.ids = ids
+    self.rule = rule
     self.buffer = buffer
   }
 
   @inline(__always)
   mutating func take(scalar: UInt32) throws {
-    try buffer.append(ids[Int(scalar)])
+    let id = ids[Int(scalar)]
+    if id >= 0 {
+      try buffer.append(id)
+    } else {
+      try takeUnknown(scalar)
+    }
+  }
+
+  private mutating func takeUnknown(_ value: UInt32) throws {
+    if let id = try rule.id(of: Self.description(of: value)) { try buffer.append(id) }
+  }
+
+  private static func description(of value: UInt32) -> String {
+    "the character '\(Unicode.Scalar(value).map(String.init) ?? "")' (U+\(String(value, radix: 16, uppercase: true)))"
   }
 }
 
@@ -67,21 +82,34 @@ struct ScalarEncoder: ScalarSink, ~Copyable {
 struct WordEncoder: WordSink, ~Copyable {
   private let vocabulary: Vocabulary
   private let endOfSentence: Int32
+  private(set) var rule: UnknownRule
   var buffer: TokenBuffer
 
-  init(vocabulary: Vocabulary, buffer: consuming TokenBuffer) {
+  init(vocabulary: Vocabulary, rule: UnknownRule, buffer: consuming TokenBuffer) {
     self.vocabulary = vocabulary
     endOfSentence = vocabulary.endOfSentence ?? 0
+    self.rule = rule
     self.buffer = buffer
   }
 
   @inline(__always)
   mutating func take(word: Bytes, hash: UInt64) throws {
-    try buffer.append(vocabulary.wordID(of: word, hash: hash))
+    if let index = vocabulary.wordIDs.find(word, hash: hash) {
+      try buffer.append(Int32(truncatingIfNeeded: vocabulary.wordIDs.value(at: index)))
+    } else if let id = try rule.id(of: "the word '\(String(decoding: word.prefix(80), as: UTF8.self))'") {
+      try buffer.append(id)
+    }
   }
 
   @inline(__always)
   mutating func takeLineEnd() throws {
     try buffer.append(endOfSentence)
   }
+}
+
+/// Counts the tokens that a text becomes.
+final class TokenCount: TokenOutput {
+  private(set) var count = 0
+
+  func append(_ ids: UnsafeBufferPointer<Int32>) { count += ids.count }
 }

@@ -67,6 +67,13 @@ package final class TokenStreams {
 
   deinit { prefetcher.stop() }
 
+  /// The part of the split that is read here.
+  package var tokens: Range<Int> {
+    guard let last = local.last else { return 0..<0 }
+    return layout.start(of: local.lowerBound)..<layout.start(of: last)
+      + layout.predictions(of: last) + 1
+  }
+
   /// Windows of a pass over the split, the same on every worker.
   package var windowCount: Int { layout.windowCount }
 

@@ -73,6 +73,25 @@ package struct Vocabulary: Sendable {
   func id(of scalar: Unicode.Scalar) -> Int32? { scalarIDs[scalar] }
 }
 
+extension Vocabulary {
+  /// How this vocabulary, a model's, differs from a corpus's; nil where they are equal.
+  func difference(from corpus: Vocabulary) -> String? {
+    guard self != corpus else { return nil }
+    var text = "\(count) \(tokenizer) tokens against the corpus's \(corpus.count)"
+    guard tokenizer == corpus.tokenizer else { return "\(text) \(corpus.tokenizer) tokens" }
+    let common = min(count, corpus.count)
+    let first = (0..<common).first { !tokens[$0].utf8.elementsEqual(corpus.tokens[$0].utf8) } ?? common
+    let (own, other) = (Self.quoted(tokens, first), Self.quoted(corpus.tokens, first))
+    text += "; the first that differs, \(first), is \(own) against \(other)"
+    return text
+  }
+
+  private static func quoted(_ tokens: [String], _ index: Int) -> String {
+    guard tokens.indices.contains(index) else { return "none" }
+    return tokens[index].prefix(40).debugDescription
+  }
+}
+
 extension Vocabulary: Equatable {
   /// Equal by scalars: `String`'s `==` takes canonically equivalent tokens for the same.
   package static func == (left: Vocabulary, right: Vocabulary) -> Bool {

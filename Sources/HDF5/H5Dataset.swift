@@ -52,10 +52,11 @@ extension H5Group {
   /// Opens a dataset.
   /// - Parameter chunkCacheBytes: memory for decoded chunks. HDF5's default, 1 MiB, decodes a chunk anew for each small
   ///   read that alternates between more chunks than fit.
-  /// - Throws: `H5Error` if it is missing or not a dataset.
+  /// - Throws: `H5Error` if it is missing, not a dataset, or not stored in this file alone.
   package func openDataset(_ name: String, chunkCacheBytes: Int? = nil) throws -> H5Dataset {
     let place = self.place.appending(name)
     return try withIdentifier { group in
+      try checkLinks(to: name, from: group)
       let access = try H5Identifier.properties(H5P_DATASET_ACCESS, at: place)
       if let chunkCacheBytes {
         // Slots: a prime well above the number of chunks that fit, as the manual advises; chunks read once go first.
@@ -64,7 +65,9 @@ extension H5Group {
       }
       let identifier = try H5Identifier(
         H5Dopen2(group, name, access.raw), "H5Dopen2", at: place, release: H5Dclose)
-      return H5Dataset(identifier, closing: "H5Dclose", place: place, owner: file)
+      let dataset = H5Dataset(identifier, closing: "H5Dclose", place: place, owner: file)
+      try dataset.checkStorage()
+      return dataset
     }
   }
 

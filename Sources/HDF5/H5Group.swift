@@ -7,14 +7,18 @@ package class H5Group: H5Object, @unchecked Sendable {
     try withIdentifier { group in
       var info = H5G_info_t()
       try H5Library.check(H5Gget_info(group, &info), "H5Gget_info", at: place)
+      // A damaged file can claim more than there is memory for.
+      guard info.nlinks <= 1 << 20 else { throw H5Error("claims \(info.nlinks) members", at: place) }
       let order = try isOrderTracked(group) ? H5_INDEX_CRT_ORDER : H5_INDEX_NAME
       return try (0..<info.nlinks).map { try linkName(group, at: $0, order: order) }
     }
   }
 
-  /// Whether this group has a link `name` whose object is there.
+  /// Whether this group has a member `name`.
+  /// - Throws: `H5Error` if that is a link to somewhere else.
   package func contains(_ name: String) throws -> Bool {
     try withIdentifier { group in
+      try checkLinks(to: name, from: group)
       // H5Oexists_by_name reports an error, not "no", for a path whose first part is missing; so go part by part.
       var prefix = name.hasPrefix("/") ? "/" : ""
       for part in name.split(separator: "/") {
@@ -42,17 +46,18 @@ package class H5Group: H5Object, @unchecked Sendable {
   }
 
   /// Opens a group.
-  /// - Throws: `H5Error` if it is missing or not a group.
+  /// - Throws: `H5Error` if it is missing, not a group, or a link to somewhere else.
   package func openGroup(_ name: String) throws -> H5Group {
     let place = self.place.appending(name)
     return try withIdentifier { group in
+      try checkLinks(to: name, from: group)
       let identifier = try H5Identifier(
         H5Gopen2(group, name, H5P_DEFAULT), "H5Gopen2", at: place, release: H5Gclose)
       return H5Group(identifier, closing: "H5Gclose", place: place, owner: file)
     }
   }
 
-  /// Whether `name` is a dataset (and not a group or a link to nowhere).
+  /// Whether `name` is a dataset, and not a group.
   package func isDataset(_ name: String) throws -> Bool {
     guard try contains(name) else { return false }
     return try withIdentifier { group in

@@ -146,7 +146,9 @@ extension H5Object {
       let space = try H5Identifier(H5Aget_space(attribute.raw), "H5Aget_space", at: place, release: H5Sclose)
       let count = try H5Library.check(
         H5Sget_simple_extent_npoints(space.raw), "H5Sget_simple_extent_npoints", at: place)
-      guard count <= 1 << 24 else { throw H5Error("claims \(count) values", at: place) }
+      let type = try H5Identifier(H5Aget_type(attribute.raw), "H5Aget_type", at: place, release: H5Tclose)
+      let (byteCount, overflows) = Int(count).multipliedReportingOverflow(by: max(8, H5Tget_size(type.raw)))
+      guard !overflows, byteCount <= 1 << 26 else { throw H5Error("claims \(count) values", at: place) }
       return try body(attribute.raw, space.raw, Int(count), place)
     }
   }

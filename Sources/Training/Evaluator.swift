@@ -57,6 +57,9 @@ package final class Evaluator {
 
   deinit { losses.deallocate() }
 
+  /// The part of the split that this worker reads.
+  package var tokens: Range<Int> { streams.tokens }
+
   /// Runs over the whole split; collective. The result is the same on every worker and for every number of workers.
   ///
   /// - Parameter progress: called after each window with the share that is done.

@@ -14,6 +14,7 @@ extension Trainer {
   /// Writes a checkpoint of this moment; collective. The first worker gathers what it does not hold.
   func writeCheckpoint() throws {
     group.enter(.writingCheckpoint, step: position.step)
+    try verification.settle()
     // The last update may have overflowed where loss and gradient had not: the good checkpoints must not make room for
     // this. All workers hold the same weights, so all of them throw.
     guard model.weights.parameters.values.buffer.allSatisfy(\.isFinite) else {

@@ -34,14 +34,7 @@ extension Trainer {
   static func check(_ reader: CheckpointReader, _ configuration: RunConfiguration, _ corpus: CorpusReader) throws {
     let saved = try reader.savedConfiguration()
     try configuration.checkResumable(from: saved)
-    let vocabulary = try reader.vocabulary()
-    guard vocabulary == corpus.vocabulary else {
-      throw Failure(
-        .badData, "the checkpoint has another vocabulary than the corpus \(corpus.directory)", at: reader.path,
-        cause: "\(vocabulary.count) \(reader.header.tokenizer) tokens against \(corpus.vocabulary.count) "
-          + "\(corpus.vocabulary.tokenizer.rawValue) tokens",
-        remedy: "give the corpus that the run was started with as data.corpus")
-    }
+    try corpus.checkVocabulary(reader.vocabulary(), ofModel: reader.path)
   }
 
   /// The evaluator of the validation split, on as many streams as training has, or as the split has tokens for.
@@ -119,6 +112,7 @@ extension Trainer {
     journal.say(
       "\(kind), \(batch.tree.count) gradient shards, \(model.weights.precision), "
         + "\(model.weights.arithmetic.instructionSet.name); run directory \(configuration.run.directory)")
+    if !verification.isSettled { journal.say("the corpus's digests are computed beside the training") }
     guard let checkpoint else { return }
     journal.say("going on from \(checkpoint.path): step \(grouped(position.step)), epoch \(position.epoch + 1)")
     guard let saved = try? checkpoint.savedConfiguration() else { return }

@@ -49,6 +49,8 @@ package final class Trainer {
   /// Who makes products together: then passes are collective.
   private let team: ProductTeam?
   private var lastValidation: Evaluator.Result?
+  /// Nothing that others rely on is written before it is settled.
+  let verification: CorpusVerification
   /// Whether the checkpoint that the run resumed from lacks the validation of its step.
   var validationIsDue = false
 
@@ -58,10 +60,11 @@ package final class Trainer {
   ///   - resume: `latest`, `best` or the path of a checkpoint to go on from; nil starts anew.
   ///   - arithmetic: the same on every worker.
   ///   - logger: used on the first worker only.
+  ///   - digestPatience: how long to wait for the digests of the corpus before training goes on beside them.
   /// - Throws: ``WorkerFailure``, the same on all workers: what a configuration, corpus, checkpoint or directory lacks.
   package init(
     _ group: any WorkerGroup, configuration: RunConfiguration, resume: String? = nil, arithmetic: Arithmetic,
-    logger: Logger
+    logger: Logger, digestPatience: Duration = CorpusVerification.patience
   ) throws {
     self.group = group
     self.configuration = configuration
@@ -116,11 +119,14 @@ package final class Trainer {
       group, model: model, optimizer: configuration.optimizerKind, weightDecay: configuration.optimizer.weightDecay,
       method: training.exchange, sharesWeights: isShared)
     evaluator = try group.agreeing { try Self.makeEvaluator(group, configuration, corpus, weights) }
+    let reading = [(Split.train, streams.tokens)] + (evaluator.map { [(Split.valid, $0.tokens)] } ?? [])
+    verification = try CorpusVerification(group, corpus, reading: reading)
     if let checkpoint {
       position = try group.agreeing { [streams] in try Self.position(of: checkpoint, in: streams.layout, corpus) }
     }
     totalSteps = training.length.totalSteps(windows: streams.windowCount, from: position)
     schedule = configuration.learningRateSchedule(totalSteps: totalSteps)
+    try verification.settle(atMost: digestPatience)
     try group.agreeing {
       if let checkpoint { try restore(from: checkpoint) }
       if group.rank == 0 { try openRunDirectory(resuming: checkpoint) }
@@ -184,6 +190,7 @@ package final class Trainer {
   private func step(learningRate: Double, tokens: Int) throws -> StepOutcome {
     var failure: (any Error)?
     do {
+      try verification.check()
       window.steps = streams.steps(inWindow: position.window)
       try streams.read(window: position.window, inputs: window.inputs, targets: window.targets)
       if team == nil { try model.trainingPass(window, step: position.step) }
@@ -238,6 +245,7 @@ package final class Trainer {
     let result = try evaluator.evaluate { [journal] share in
       journal?.show("validating: \(Int(share * 100)) %")
     }
+    try verification.settle()
     guard result.natsPerToken.isFinite else {
       throw divergence("the validation loss is \(result.natsPerToken)", at: "step \(position.step)")
     }

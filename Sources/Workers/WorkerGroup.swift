@@ -82,7 +82,7 @@ extension WorkerGroup {
   package func setStallLimit(_ seconds: Double?, named name: String, remedy: String) {}
 
   /// The values of all workers, by rank; collective. They travel as JSON: for what happens once, or never.
-  func gather<Value: Codable>(_ own: Value) throws -> [Value] {
+  package func gather<Value: Codable>(_ own: Value) throws -> [Value] {
     let bytes = Array(try JSONEncoder().encode(own))
     let width = MemoryLayout<Int64>.stride
     var sizes = [Int64](repeating: 0, count: count)

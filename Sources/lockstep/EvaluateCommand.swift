@@ -83,11 +83,7 @@ struct EvaluateCommand: WorkerCommand {
     let reader = try CheckpointReader.open(checkpoint, in: ".", by: group)
     let (corpus, shape) = try group.agreeing {
       let corpus = try CorpusReader(directory: self.corpus)
-      guard try reader.vocabulary() == corpus.vocabulary else {
-        throw Failure(
-          .badData, "the checkpoint has another vocabulary than the corpus \(corpus.directory)", at: reader.path,
-          remedy: "give the corpus that the model was trained on, or prepare this text with the same vocabulary")
-      }
+      try corpus.checkVocabulary(reader.vocabulary(), ofModel: reader.path)
       return (corpus, try reader.modelShape())
     }
     try group.compare(corpus)
@@ -99,11 +95,14 @@ struct EvaluateCommand: WorkerCommand {
         group, weights: weights, source: try corpus.source(split), streams: streams, window: Self.window,
         shards: min(streams, max(8, group.count)))
     }
+    let verification = try CorpusVerification(group, corpus, reading: [(split, evaluator.tokens)])
+    try verification.settle(atMost: CorpusVerification.patience)
     let progress = ProgressLine()
     let result = try evaluator.evaluate { share in
       if group.rank == 0 { progress.update("evaluating: \(Int(share * 100)) %") }
     }
     progress.clear()
+    try verification.settle()
     try group.agreeing {
       guard result.natsPerToken.isFinite else {
         throw Failure(

@@ -34,6 +34,9 @@ struct Lockstep: ParsableCommand {
     do {
       let arguments = try CommandLineWords.given()
       try checkSubcommand(arguments)
+      if arguments.first == "prepare" {
+        try PrepareCommand.checkArguments(Array(arguments.dropFirst()))
+      }
       var command = try parseAsRoot(arguments)
       try requireOneProcess(unlessWorkersShare: command)
       try command.run()

@@ -1,6 +1,10 @@
 import ArgumentParser
+import Checkpoints
 import Corpus
+import Failures
 import Files
+import Foundation
+import Training
 
 struct PrepareCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -16,26 +20,45 @@ struct PrepareCommand: ParsableCommand {
       scalar of all splits in code-point order. Where --vocabulary-size or --min-count cut the rarest off, id 0 is \
       <unk> and stands for them; otherwise there is no <unk>.
         byte  a token is a byte; the vocabulary is 0 to 255.
-        word  a token is what stands between white space (as Unicode defines it); each line end, LF or CR LF, is \
+        word  a token is what stands between white space (as Unicode defines it); each line end, LF, CR or CR LF, is \
       <eos>, also at the end of a last line without one. The vocabulary is made from the train split alone: <unk>, \
       <eos>, then by falling frequency, ties in code-point order. Every other word is <unk>. The words <unk> and \
       <eos> in the text are these tokens.
 
       SPLITS
-        With --valid and --test the texts are the train split. Otherwise the token sequence of length N is cut at \
-      int(a*N) and int((a+b)*N) for --split a,b,c. Every split needs at least two tokens.
+        With --valid or --test the texts are the train split. Otherwise the token sequence of length N is cut at \
+      int(a*N) and int((a+b)*N) for --split a,b,c; a split with the fraction 0 is left out. Every split needs at least \
+      two tokens.
+
+      ANOTHER TEXT FOR A MODEL
+        --vocabulary-from takes tokenizer and vocabulary from a corpus, a run or a checkpoint, so that its model can be \
+      evaluated or trained further on the corpus. The texts may then be of one split alone, as in \
+      'lockstep prepare --vocabulary-from RUN --test NEW.txt --output CORPUS'. --unknown says what becomes of \
+      characters or words that the vocabulary lacks.
 
       The output appears under its name when it is complete, and not at all if anything fails.
       """)
 
-  @Argument(help: "Text files.", completion: .file())
+  @Argument(help: "Text files; '-' is standard input.", completion: .file())
   var texts: [String] = []
 
   @Option(help: "Directory to create.", completion: .directory)
   var output: String
 
-  @Option(help: "What a token is: char, byte or word.")
-  var tokenizer: Tokenizer = .char
+  @Option(help: "What a token is: char, byte or word. (default: char)")
+  var tokenizer: Tokenizer?
+
+  @Option(
+    help: ArgumentHelp("Use the vocabulary of a corpus, a run or a checkpoint.", valueName: "path"),
+    completion: .file())
+  var vocabularyFrom: String?
+
+  @Option(
+    help: """
+      What becomes of symbols that this vocabulary lacks: replace (by <unk>), error or drop. (default: replace where it \
+      has <unk>, else error)
+      """)
+  var unknown: UnknownSymbols?
 
   @Option(help: "Largest vocabulary, special tokens included; the most frequent tokens are kept.")
   var vocabularySize: Int?
@@ -49,20 +72,22 @@ struct PrepareCommand: ParsableCommand {
   @Option(help: "Fractions of train, valid and test. (default: 0.9,0.05,0.05)")
   var split: String?
 
-  @Option(help: "Text file of the validation split; may be repeated.", completion: .file())
+  @Option(parsing: .upToNextOption, help: "Text files of the validation split.", completion: .file())
   var valid: [String] = []
 
-  @Option(help: "Text file of the test split; may be repeated.", completion: .file())
+  @Option(parsing: .upToNextOption, help: "Text files of the test split.", completion: .file())
   var test: [String] = []
 
   @Flag(help: "Replace the output if it is a corpus.")
   var force = false
 
   func run() throws {
+    let vocabulary = try givenVocabulary()
+    let tokenizer = vocabulary?.tokenizer ?? tokenizer ?? .char
     let recipe = try CorpusRecipe(
       texts: texts, splitting: .init(fractions: split, valid: valid, test: test), tokenizer: tokenizer,
-      limits: .init(size: vocabularySize, minimumCount: minimumCount, for: tokenizer), shards: shards, output: output,
-      replacesOutput: force)
+      limits: .init(size: vocabularySize, minimumCount: minimumCount, for: tokenizer), vocabulary: vocabulary,
+      unknown: unknown, shards: shards, output: output, replacesOutput: force)
     let line = ProgressLine()
     InterruptFlag.install()
     do {
@@ -82,4 +107,42 @@ struct PrepareCommand: ParsableCommand {
   }
 }
 
+extension PrepareCommand {
+  /// The vocabulary of `--vocabulary-from`.
+  private func givenVocabulary() throws -> Vocabulary? {
+    guard let vocabularyFrom else {
+      guard unknown == nil else {
+        throw Failure(
+          .usage, "goes with --vocabulary-from only", at: "--unknown",
+          remedy: "give --vocabulary-size or --min-count, which make <unk>")
+      }
+      return nil
+    }
+    if let option = vocabularySize != nil ? "--vocabulary-size" : minimumCount != nil ? "--min-count" : nil {
+      throw Failure(.usage, "the vocabulary is that of \(vocabularyFrom)", at: option, remedy: "leave the option out")
+    }
+    let vocabulary =
+      if CorpusReader.isCorpus(vocabularyFrom) {
+        try CorpusReader.vocabulary(of: vocabularyFrom)
+      } else {
+        try CheckpointReader(path: CheckpointStore.resolve(vocabularyFrom, in: ".")).vocabulary()
+      }
+    guard tokenizer ?? vocabulary.tokenizer == vocabulary.tokenizer else {
+      throw Failure(
+        .usage, "the vocabulary of \(vocabularyFrom) belongs to the \(vocabulary.tokenizer) tokenizer",
+        at: "--tokenizer", remedy: "leave the option out")
+    }
+    return vocabulary
+  }
+
+  /// Refuses arguments that name a file and look like options: the parser would read `-tune.txt` as seven of them.
+  static func checkArguments(_ arguments: [String]) throws {
+    for argument in arguments.prefix(while: { $0 != "--" }) where argument.hasPrefix("-") && !argument.hasPrefix("--") {
+      guard argument.count > 1, FileManager.default.fileExists(atPath: argument) else { continue }
+      throw Failure(.usage, "'\(argument)' looks like an option", remedy: "for the file, write ./\(argument)")
+    }
+  }
+}
+
 extension Tokenizer: ExpressibleByArgument {}
+extension UnknownSymbols: ExpressibleByArgument {}

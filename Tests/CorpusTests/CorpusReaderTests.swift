@@ -139,6 +139,30 @@ import Testing
     expectFailure(.badData, "has shape [4] where the manifest says [5]") { try longer.ids(.train, 0..<2) }
   }
 
+  @Test func aShardWithImpossibleNumbersIsRefused() throws {
+    let scratch = try Scratch()
+    // Of version 1, whose files any program can write.
+    for (first, shape, message) in [
+      (Int.max, [4], "can't begin at token 9223372036854775807"),
+      (-1, [4], "can't begin at token -1"),
+      (0, [2, 2], "can't begin at token 0 of a split and have shape [2, 2]"),
+    ] {
+      let shard = try H5File.create("\(scratch.path)/shard.h5", existing: .replace)
+      try shard.setAttribute("format", "lockstep corpus shard")
+      try shard.setAttribute("format_version", 1)
+      try shard.setAttribute("split", "train")
+      try shard.setAttribute("shard", 0)
+      try shard.setAttribute("first_token", first)
+      try shard.setAttribute("tokenizer", "char")
+      try shard.setAttribute("vocabulary_size", 3)
+      try shard.createDataset("tokens", [0, 1, 2, 1] as [UInt8], shape: shape)
+      try shard.close()
+      expectFailure(.badData, "shard.h5:/tokens: \(message)") {
+        try ShardSummary(file: "\(scratch.path)/shard.h5")
+      }
+    }
+  }
+
   @Test func summariesSayWhatIsThere() throws {
     let scratch = try Scratch()
     let text = try scratch.file("a.txt", "a b a b a b c\nb b d\n")

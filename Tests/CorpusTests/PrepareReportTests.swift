@@ -21,8 +21,8 @@ import Testing
       texts: [text], splitting: .files(valid: [text], test: [text]), tokenizer: .word,
       limits: VocabularyLimits(size: 3, minimumCount: nil, for: .word), shards: 2, output: "\(scratch.path)/corpus/")
     let lines = try CorpusBuilder(recipe).run().text.split(separator: "\n")
-    #expect(lines[0] == "train  5 tokens in 2 shards, 40.00 % <unk>")
-    #expect(lines[2] == "test   5 tokens in 2 shards, 40.00 % <unk>")
+    #expect(lines[0] == "train  5 tokens in 2 shards, 40.00 % <unk>, from \(text)")
+    #expect(lines[2] == "test   5 tokens in 2 shards, 40.00 % <unk>, from \(text)")
     #expect(lines[3] == "vocabulary  3 tokens (word)")
     #expect(lines[4].hasPrefix("\(scratch.path)/corpus written in ") && lines[4].hasSuffix(" s"))
   }

@@ -9,6 +9,9 @@ import Testing
     // int(0.7 * 10) is 7, int((0.7 + 0.1) * 10) is 7 as well: 0.7 + 0.1 is 0.7999….
     #expect(try SplitFractions(parsing: "0.7,0.1,0.2").tokenCounts(of: 10) == [7, 0, 3])
     #expect(try SplitFractions(parsing: "1,0,0").tokenCounts(of: 7) == [7, 0, 0])
+    // 0.3 + 0.1 + 0.6 and the like round to less than 1: a fraction of 0 gets nothing all the same.
+    #expect(try SplitFractions(parsing: "0.9999999,0,0").tokenCounts(of: 10) == [10, 0, 0])
+    #expect(try SplitFractions(parsing: "0.7,0.2999999,0").tokenCounts(of: 10) == [7, 3, 0])
     #expect(try SplitFractions(parsing: "0,0,1").tokenCounts(of: 33) == [0, 0, 33])
   }
 
@@ -25,12 +28,15 @@ import Testing
     expectFailure(.usage, "--split", "can't be combined") {
       try CorpusRecipe.Splitting(fractions: "0.9,0.05,0.05", valid: ["v"], test: ["t"])
     }
-    expectFailure(.usage, "--valid: needs --test as well") {
+  }
+
+  @Test func oneOfValidAndTestIsEnough() throws {
+    #expect(
       try CorpusRecipe.Splitting(fractions: nil, valid: ["v"], test: [])
-    }
-    expectFailure(.usage, "--test: needs --valid as well") {
+        == .files(valid: ["v"], test: []))
+    #expect(
       try CorpusRecipe.Splitting(fractions: nil, valid: [], test: ["t"])
-    }
+        == .files(valid: [], test: ["t"]))
   }
 
   @Test func withoutOptionsTheStandardFractionsApply() throws {

@@ -101,7 +101,7 @@ struct SeededGenerator: RandomNumberGenerator {
 func randomText(scalars count: Int, seed: UInt64) -> String {
   var generator = SeededGenerator(state: seed)
   let pieces: [String] = [
-    "a", "b", "c", "the", "Z", "1", " ", " ", "  ", "\n", "\r\n", "\t", "\u{B}", "\u{C}", "\u{1}", "\u{7F}", "é",
+    "a", "b", "c", "the", "Z", "1", " ", " ", "  ", "\n", "\r\n", "\r", "\t", "\u{B}", "\u{C}", "\u{1}", "\u{7F}", "é",
     "e\u{301}",
     "ß", "\u{85}", "\u{A0}", "漢", "字", "\u{2003}", "\u{2028}", "\u{3000}", "\u{1680}", "\u{200B}", "\u{FFFD}", "😀",
     "\u{10FFFF}", "\u{D7FF}", "\u{E000}", "<unk>", "<eos>",

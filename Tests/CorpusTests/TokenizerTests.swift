@@ -73,11 +73,30 @@ import Testing
     // a and b occur twice, c once; <unk> in the text is the token.
     #expect(reader.vocabulary.tokens == ["<unk>", "<eos>", "a", "b", "c"])
     #expect(try reader.ids(.train) == [3, 2, 3, 1, 0, 4, 2, 1, 1])
-    // A last line without a line feed ends in <eos> too, and a carriage return is white space.
+    // A last line without a line feed ends in <eos> too, and CR LF is one line end.
     #expect(try reader.ids(.valid) == [0, 3, 1, 4, 1])
     #expect(try reader.ids(.test) == [2, 1, 2, 1])
     #expect(reader.manifest.splits[.train]?.unknownTokens == 1)
     #expect(reader.manifest.splits[.valid]?.unknownTokens == 1)
+  }
+
+  @Test(arguments: [1, 2, 3, 4, 5, 1000]) func linesEndAsInPythonsUniversalNewlines(blockBytes: Int)
+    throws
+  {
+    let scratch = try Scratch()
+    func ids(_ text: String) throws -> [Int32] {
+      let file = try scratch.file("a.txt", text)
+      return try scratch.prepare(
+        [file], splitting: .files(valid: [file], test: [file]), tokenizer: .word, force: true,
+        blockBytes: blockBytes
+      ).ids(.train)
+    }
+    let (eos, a) = (Int32(1), Int32(2))
+    #expect(try ids("a\ra\ra\r") == [a, eos, a, eos, a, eos])
+    #expect(try ids("a\r\na\r\n") == [a, eos, a, eos])
+    #expect(try ids("a\r\r\na\n\ra") == [a, eos, eos, a, eos, eos, a, eos])
+    #expect(try ids("a \r a") == [a, eos, a, eos])
+    #expect(try ids("a\r\r") == [a, eos, eos])
   }
 
   @Test func wordsOutsideTheTrainPartAreUnknown() throws {

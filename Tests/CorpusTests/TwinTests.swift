@@ -27,10 +27,18 @@ import Testing
     case .byte: return text.utf8.map { Data(name(ofByte: $0).utf8) }
     case .char: return text.unicodeScalars.map { Data(String($0).utf8) }
     case .word:
-      var lines = text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)
+      // Universal newlines, by scalars: CR LF is one Character.
+      var scalars: [Unicode.Scalar] = []
+      for scalar in text.unicodeScalars {
+        if scalar == "\n", scalars.last == "\r" { scalars.removeLast() }
+        scalars.append(scalar)
+      }
+      var lines = scalars.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r" }
       if lines.last?.isEmpty == true { lines.removeLast() }
       return lines.flatMap { line in
-        line.split(whereSeparator: \.properties.isWhitespace).map { Data(String($0).utf8) } + [Data("<eos>".utf8)]
+        line.split(whereSeparator: \.properties.isWhitespace).map { word in
+          Data(String(String.UnicodeScalarView(word)).utf8)
+        } + [Data("<eos>".utf8)]
       }
     }
   }

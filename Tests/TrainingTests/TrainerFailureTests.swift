@@ -60,7 +60,7 @@ import Workers
 
   @Test func aTornShardEndsAllWorkers() throws {
     let bench = try Workbench(shards: 3)
-    // Only the last worker has streams in the last shard.
+    // Only the last worker has streams in the last shard; any of them may be the one that computes its digest.
     let shard = "\(bench.corpus)/train-00002.h5"
     var bytes = try Data(contentsOf: URL(fileURLWithPath: shard))
     for index in bytes.count - 200..<bytes.count { bytes[index] ^= 0x5A }
@@ -68,8 +68,8 @@ import Workers
     let errors = failures(try bench.configuration(), workers: 3)
     #expect(errors.count == 3)
     for error in errors {
-      #expect(error.exitStatus == .badData && error.rank == 2 && !error.failedEverywhere, "\(error)")
-      #expect(error.description.hasPrefix("worker 2: \(shard):/tokens"), "\(error)")
+      #expect(error.exitStatus == .badData && !error.failedEverywhere, "\(error)")
+      #expect(error == errors[0] && error.description.contains(": \(shard): damaged"), "\(error)")
     }
   }
 
