@@ -42,6 +42,7 @@ let package = Package(
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3", "-fno-math-errno"])]),
 
     room("Failures", []),
+    room("Signals", ["Failures"]),
     room("Files", ["CLinux", "Failures", crypto]),
     room("Arena", ["Failures"]),
     room("Kernels", ["Arena", "Failures", "CKernels"]),
@@ -49,7 +50,7 @@ let package = Package(
     room("Optimizers", ["Kernels", "Arena", "Failures"]),
     room("HDF5", ["CHDF5", "Failures"]),
     room("MPI", ["CMPI", "Failures"]),
-    room("Workers", ["MPI", "Arena", "Files", "Failures", "CLinux", "CProgram", crypto]),
+    room("Workers", ["MPI", "Arena", "Files", "Signals", "Failures", "CLinux", "CProgram", crypto]),
     room("Corpus", ["HDF5", "Files", "Failures", crypto]),
     room("Checkpoints", ["HDF5", "Files", "Failures"]),
     room("Configuration", ["Failures", yams]),
@@ -57,27 +58,27 @@ let package = Package(
       "Training",
       [
         "Recurrent", "Optimizers", "Workers", "Corpus", "Checkpoints", "HDF5", "Configuration", "Arena", "Kernels",
-        "Files", "Failures", logging, crypto,
+        "Files", "Signals", "Failures", logging, crypto,
       ]),
     .executableTarget(
       name: "lockstep",
       dependencies: [
         "Training", "Recurrent", "Optimizers", "Workers", "Corpus", "Checkpoints", "Configuration", "Kernels", "Arena",
-        "Files", "Failures", "CArguments", arguments, logging,
+        "Files", "Signals", "Failures", "CArguments", arguments, logging,
       ],
       swiftSettings: swiftSettings),
     .executableTarget(
       name: "worker-scenarios",
       dependencies: [
         "WorkerScenarios", "Training", "Recurrent", "Kernels", "Workers", "Corpus", "Checkpoints", "Configuration",
-        "Arena", "Failures", logging,
+        "Arena", "Signals", "Failures", logging,
       ],
       swiftSettings: swiftSettings),
 
     tests("HDF5Tests", ["HDF5", "CHDF5", "Failures"]),
     tests("CheckpointsTests", ["Checkpoints", "HDF5", "Failures", crypto]),
     // The scenarios themselves are a library, so that tests run them on threads as well.
-    room("WorkerScenarios", ["Workers", "Failures"]),
+    room("WorkerScenarios", ["Workers", "Signals", "Failures"]),
 
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
     tests("MPITests", ["MPI", "Failures"]),

@@ -14,7 +14,10 @@ struct ConfigurationDocument {
   /// - Throws: a ``Failure`` for text that is not YAML or not a mapping of sections, and for an unknown key.
   init(yaml: String, source: String) throws(Failure) {
     self.source = source
-    guard let root = try Self.parse(yaml, source) else {
+    // A byte order mark is no part of the text (YAML 1.2, section 5.2).
+    let text = yaml.unicodeScalars.first == "\u{FEFF}" ? String(yaml.unicodeScalars.dropFirst()) : yaml
+    try YAMLKeys.check(text, source)
+    guard let root = try Self.parse(text, source) else {
       throw Failure(
         .usage, "there is no configuration in this file", at: "\(source):1:1",
         remedy: "start from one of the recipes in configs/")

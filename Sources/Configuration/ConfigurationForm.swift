@@ -1,3 +1,5 @@
+import Failures
+
 /// What the value of a key may be.
 enum ConfigurationForm: Sendable, Equatable {
   case integer(ClosedRange<Int>)
@@ -35,7 +37,7 @@ enum ConfigurationForm: Sendable, Equatable {
   func value(of text: String, isQuoted: Bool) -> ConfigurationValue? {
     let value: ConfigurationValue?
     switch self {
-    case .path: value = .path(text)
+    case .path: value = .path(PathName.expandingHome(text))
     case .word: value = .word(text)
     case _ where isQuoted: value = nil
     case .integer: value = integer(text).map(ConfigurationValue.integer)

@@ -15,9 +15,17 @@ enum StandardInput {
     defer { close(output) }
     var buffer = [UInt8](repeating: 0, count: 1 << 20)
     while true {
+      // A signal does not interrupt a read, and whoever writes may take his time.
+      var waiting = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
+      if poll(&waiting, 1, 200) <= 0 {
+        try didRead(0)
+        continue
+      }
       let count = read(STDIN_FILENO, &buffer, buffer.count)
       if count < 0 {
-        guard errno == EINTR else { throw Failure.posix(.badData, "can't be read", at: "standard input") }
+        guard errno == EINTR || errno == EAGAIN else {
+          throw Failure.posix(.badData, "can't be read", at: "standard input")
+        }
         try didRead(0)
         continue
       }

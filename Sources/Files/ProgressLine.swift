@@ -13,14 +13,14 @@ package final class ProgressLine {
     let now = clock.now
     if let lastUpdate, now - lastUpdate < Self.interval { return }
     lastUpdate = now
-    StandardError.write("\r\u{1B}[K" + Self.fitting(text(), columns: StandardError.columns))
+    StandardError.showProgress(Self.fitting(text(), columns: StandardError.columns))
   }
 
   /// Removes the line.
   package func clear() {
     guard isShown, lastUpdate != nil else { return }
     lastUpdate = nil
-    StandardError.write("\r\u{1B}[K")
+    StandardError.clearProgress()
   }
 
   /// As much of `text` as one line holds: a line that wraps can't be written over, and scrolls.

@@ -1,9 +1,12 @@
 import Foundation
+import Synchronization
 
 /// The one writer of standard error: messages, logs and progress. Losing them ends nothing, so nothing here throws.
 package enum StandardError {
   /// Writes a line, or several, in one call: lines of several processes don't mix.
-  package static func print(_ text: String) { write("\(text)\n") }
+  ///
+  /// A progress line that is on the screen gives way.
+  package static func print(_ text: String) { write((takeProgress() ? clearedLine : "") + "\(text)\n") }
 
   package static func write(_ text: String) {
     _ = Array(text.utf8).withUnsafeBytes { writer.write($0) }
@@ -20,5 +23,19 @@ package enum StandardError {
     return Int(size.ws_col)
   }
 
+  /// Writes over the line that the cursor is on.
+  static func showProgress(_ text: String) {
+    hasProgress.store(true, ordering: .relaxed)
+    write(clearedLine + text)
+  }
+
+  static func clearProgress() {
+    if takeProgress() { write(clearedLine) }
+  }
+
+  private static func takeProgress() -> Bool { hasProgress.exchange(false, ordering: .relaxed) }
+
+  private static let clearedLine = "\r\u{1B}[K"
+  private static let hasProgress = Atomic(false)
   private static let writer = DescriptorWriter(STDERR_FILENO)
 }

@@ -64,26 +64,49 @@ package final class Evaluator {
   ///
   /// - Parameter progress: called after each window with the share that is done.
   package func evaluate(progress: (Double) -> Void = { _ in }) throws -> Result {
+    guard let result = try evaluate(stoppable: false, progress: progress) else {
+      preconditionFailure("an evaluation that can't be stopped was")
+    }
+    return result
+  }
+
+  /// Runs over the whole split as ``evaluate(progress:)`` does; nil, on every worker, where a stop signal has reached one.
+  package func evaluateUnlessStopped(progress: (Double) -> Void = { _ in }) throws -> Result? {
+    try evaluate(stoppable: true, progress: progress)
+  }
+
+  /// Windows between the questions whether anyone has to stop: few enough to be quick, and hardly ever asked.
+  private static let windowsBetweenStops = 4
+
+  private func evaluate(stoppable: Bool, progress: (Double) -> Void) throws -> Result? {
     let own = model.batch.shards
     for shard in own { losses[shard] = 0 }
     var failure: (any Error)?
-    do {
-      model.resetStates()
-      for index in 0..<streams.windowCount {
-        window.steps = streams.steps(inWindow: index)
-        try streams.read(window: index, inputs: window.inputs, targets: window.targets)
-        try model.evaluationPass(window)
-        for (local, shard) in own.enumerated() { losses[shard] += model.shardLosses[local] }
+    model.resetStates()
+    for index in 0..<streams.windowCount {
+      do {
+        // A worker that has failed only waits until the others know.
+        if failure == nil { try evaluateWindow(index) }
         progress(Double(index + 1) / Double(streams.windowCount))
+      } catch let error as WorkerFailure {
+        throw error
+      } catch {
+        failure = error
       }
-    } catch let error as WorkerFailure {
-      throw error
-    } catch {
-      failure = error
+      guard stoppable, group.count == 1 || (index + 1) % Self.windowsBetweenStops == 0 else { continue }
+      try group.agree(failure)
+      if try group.stopRequested() { return nil }
     }
     try group.agree(failure)
     try group.allGather(UnsafeMutableRawBufferPointer(losses), segments: lossRanges)
     let tokens = (0..<streams.windowCount).reduce(0) { $0 + streams.tokens(inWindow: $1) }
     return Result(tokens: tokens, natsPerToken: model.batch.tree.sum(UnsafeBufferPointer(losses)) / Double(tokens))
+  }
+
+  private func evaluateWindow(_ index: Int) throws {
+    window.steps = streams.steps(inWindow: index)
+    try streams.read(window: index, inputs: window.inputs, targets: window.targets)
+    try model.evaluationPass(window)
+    for (local, shard) in model.batch.shards.enumerated() { losses[shard] += model.shardLosses[local] }
   }
 }

@@ -3,6 +3,7 @@ import Configuration
 import Kernels
 import Optimizers
 import Recurrent
+import Signals
 import Workers
 
 /// What all workers know of a step after they have exchanged gradients: the same bits on each.

@@ -5,6 +5,7 @@ import Failures
 import Foundation
 import Kernels
 import Recurrent
+import Signals
 import Workers
 
 extension Trainer {
@@ -20,6 +21,8 @@ extension Trainer {
     guard model.weights.parameters.values.buffer.allSatisfy(\.isFinite) else {
       throw divergence("some weights are not finite numbers", at: "step \(position.step)")
     }
+    StopSignal.promise = .stopAfterCheckpoint
+    defer { StopSignal.promise = .stopAfterStep }
     let states = try gatherStates()
     let slots = try gatherSlots()
     try group.agreeing {
@@ -68,7 +71,7 @@ extension Trainer {
     let vocabulary = corpus.vocabulary
     let trainingState = [
       "tokens": Double(position.tokens), "corpus_tokens": Double(streams.layout.tokens),
-      CheckpointHeader.validationDue: 0,
+      CheckpointHeader.validationDue: validationIsDue ? 1 : 0,
     ]
     .merging(journal?.state ?? [:]) { mine, _ in mine }
     return CheckpointHeader(
@@ -118,8 +121,8 @@ extension Trainer {
   /// Restores schedule, this worker's optimiser slots and states.
   func restore(from checkpoint: CheckpointReader) throws {
     let header = checkpoint.header
-    // The epoch ended without its validation.
-    validationIsDue = position.epoch > header.epoch
+    // The epoch ended without its validation, or a signal broke it off.
+    validationIsDue = position.epoch > header.epoch || header.isValidationDue
     schedule.restore(header.scheduleState)
     bestValidation = header.bestValidation
     let optimizer = exchange.optimizer

@@ -8,6 +8,7 @@ import Kernels
 import Logging
 import Optimizers
 import Recurrent
+import Signals
 import Workers
 
 /// Trains a language model as one of a group of workers: the same code for a single process, threads and MPI ranks.
@@ -75,7 +76,9 @@ package final class Trainer {
       remedy: "the last checkpoint is intact: go on with --resume latest")
     let training = configuration.training
     try group.compare(configuration.fingerprint(resuming: resume))
+    // A run that is told to stop before it has written anything ends where it is, here and below.
     let (precision, corpus) = try group.agreeing {
+      try StopSignal.check()
       try Self.checkWorkers(group.count, configuration)
       let precision = try Self.precision(training.precision, arithmetic)
       return (precision, try CorpusReader(directory: configuration.data.corpus))
@@ -100,7 +103,8 @@ package final class Trainer {
       window: configuration.data.window, streams: configuration.data.streams, shards: training.gradientShards,
       rank: group.rank, workers: group.count)
     (streams, window) = try group.agreeing {
-      (
+      try StopSignal.check()
+      return (
         try TokenStreams(
           reader: corpus, split: .train, streams: batch.globalStreams, local: batch.streams, window: batch.window,
           remainder: configuration.epochRemainder),
@@ -128,6 +132,7 @@ package final class Trainer {
     schedule = configuration.learningRateSchedule(totalSteps: totalSteps)
     try verification.settle(atMost: digestPatience)
     try group.agreeing {
+      try StopSignal.check()
       if let checkpoint { try restore(from: checkpoint) }
       if group.rank == 0 { try openRunDirectory(resuming: checkpoint) }
     }
@@ -149,10 +154,16 @@ package final class Trainer {
 
   private func train() throws -> Summary {
     let clock = ContinuousClock()
-    var wasStopped = false
+    StopSignal.promise = .stopAfterStep
+    // A signal may have come while the run was being set up: then there is no step to wait for.
+    var wasStopped = try group.stopRequested()
     if validationIsDue {
-      let isBest = try validate()
-      if isBest { try writeCheckpoint() }
+      if !wasStopped { _ = try validate() }
+      wasStopped = validationIsDue
+      // The checkpoint that the run continues from says that the validation is due.
+      try writeCheckpoint()
+    } else if wasStopped {
+      try writeCheckpoint()
     }
     while position.step < totalSteps, !wasStopped {
       let start = clock.now
@@ -173,8 +184,16 @@ package final class Trainer {
         try alone { try journal.record(record, tokens: tokens, seconds: seconds) }
       }
       var isBest = false
-      if isDue(every: configuration.training.validateEvery) { isBest = try validate() }
-      if isBest || wasStopped || isDue(every: configuration.training.checkpointEvery) { try writeCheckpoint() }
+      if isDue(every: configuration.training.validateEvery) {
+        validationIsDue = evaluator != nil
+        if !wasStopped { isBest = try validate() }
+        wasStopped = wasStopped || validationIsDue
+      }
+      if isBest || wasStopped || isDue(every: configuration.training.checkpointEvery) {
+        try writeCheckpoint()
+        // Asked for meanwhile: this checkpoint serves.
+        if !wasStopped { wasStopped = try group.stopRequested() }
+      }
     }
     group.enter(.ending, step: position.step)
     try group.agreeing { try journal?.flush() }
@@ -182,7 +201,7 @@ package final class Trainer {
       position: position, validation: lastValidation,
       lossUnit: LossUnit(tokenizer: corpus.vocabulary.tokenizer.rawValue),
       weightDigest: model.weights.parameters.digest,
-      wasStopped: wasStopped && position.step < totalSteps,
+      wasStopped: wasStopped && (position.step < totalSteps || validationIsDue),
       slotFloats: exchange.optimizer.slots.reduce(0) { $0 + $1.count })
   }
 
@@ -239,13 +258,22 @@ package final class Trainer {
   }
 
   /// Validates; collective. Returns whether the loss is the lowest so far.
+  ///
+  /// A stop signal breaks it off: then the validation stays due.
   private func validate() throws -> Bool {
-    guard let evaluator else { return false }
+    guard let evaluator else {
+      validationIsDue = false
+      return false
+    }
     group.enter(.validating, step: position.step)
-    let result = try evaluator.evaluate { [journal] share in
+    StopSignal.promise = .breakOffValidation
+    defer { StopSignal.promise = .stopAfterStep }
+    let outcome = try evaluator.evaluateUnlessStopped { [journal] share in
       journal?.show("validating: \(Int(share * 100)) %")
     }
+    guard let result = outcome else { return false }
     try verification.settle()
+    validationIsDue = false
     guard result.natsPerToken.isFinite else {
       throw divergence("the validation loss is \(result.natsPerToken)", at: "step \(position.step)")
     }

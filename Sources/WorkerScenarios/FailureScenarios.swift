@@ -1,5 +1,6 @@
 import Failures
 import Glibc
+import Signals
 import Workers
 
 /// Agreement on failures and stop signals. These end well.

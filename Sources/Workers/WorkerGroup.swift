@@ -1,5 +1,6 @@
 import Arena
 import Foundation
+import Signals
 
 /// The workers that train one model together, as one of them sees them.
 ///

@@ -2,6 +2,8 @@ import Failures
 import Files
 import Glibc
 import MPI
+import Signals
+import Synchronization
 
 /// Starts the workers that a command line asks for, and ends them.
 package enum WorkerLaunch {
@@ -84,10 +86,18 @@ package enum WorkerLaunch {
   /// Whether this process speaks for the job: rank 0 under `mpirun`, or the only one. Needs no MPI.
   package static var isFirstProcess: Bool { Launcher.current?.rank ?? 0 == 0 }
 
+  /// Whether an MPI launcher started this process.
+  package static var isRank: Bool { Launcher.current != nil }
+
+  /// Whether Open MPI's `mpirun` started this process.
+  package static var isUnderOpenMPI: Bool { getenv("OMPI_COMM_WORLD_RANK") != nil }
+
   /// Prints an error, once for all ranks that have it. Returns its exit status.
   ///
   /// Under `mpirun` MPI is started for that if need be: only the others can tell whether they met the same.
   package static func report(_ error: any Error) -> ExitStatus {
+    StopSignal.awaitResponse()
+    leaving.store(true, ordering: .relaxed)
     if let reported = error as? ReportedFailure { return reported.exitStatus }
     guard let launcher = Launcher.current, launcher.size != 1, !MPIRuntime.wasStarted else {
       print(error)
@@ -104,6 +114,11 @@ package enum WorkerLaunch {
     return ExitStatus(error)
   }
 
+  /// Whether this process is about to end because of an error.
+  package static var isLeaving: Bool { leaving.load(ordering: .relaxed) }
+
+  private static let leaving = Atomic(false)
+
   /// Prints an error that only this worker has.
   static func reportAlone(_ error: any Error, of worker: WorkerName, count: Int) {
     print(WorkerFailure(error, of: worker, failedEverywhere: count == 1))
@@ -111,6 +126,7 @@ package enum WorkerLaunch {
 
   /// A stop that was asked for, after a good checkpoint, has a status of its own and is no error.
   private static func print(_ error: any Error) {
+    StopSignal.awaitResponse()
     let messages = (error as? WorkerFailure)?.messages ?? ["\(error)"]
     let prefix = ExitStatus(error) == .stoppedBySignal ? "" : "error: "
     StandardError.print(messages.map { prefix + $0 }.joined(separator: "\n"))

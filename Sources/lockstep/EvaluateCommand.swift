@@ -21,10 +21,10 @@ struct EvaluateCommand: WorkerCommand {
       and a little pessimistic.
       """)
 
-  @Argument(help: "Checkpoint, or run directory (its latest).", completion: .file())
+  @Argument(help: "Checkpoint, or run directory (its latest).", completion: .file(), transform: PathName.expandingHome)
   var checkpoint: String
 
-  @Option(help: "Corpus directory.", completion: .directory)
+  @Option(help: "Corpus directory.", completion: .directory, transform: PathName.expandingHome)
   var corpus: String
 
   @Option(help: "Split: train, valid or test.")

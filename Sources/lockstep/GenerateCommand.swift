@@ -13,7 +13,7 @@ struct GenerateCommand: ParsableCommand {
       The same checkpoint, prompt, options and seed give the same text. Without a prompt the text begins a new line.
       """)
 
-  @Argument(help: "Checkpoint, or run directory (its latest).", completion: .file())
+  @Argument(help: "Checkpoint, or run directory (its latest).", completion: .file(), transform: PathName.expandingHome)
   var checkpoint: String
 
   @Option(parsing: .unconditional, help: "Text that the output continues.")

@@ -14,7 +14,9 @@ struct InspectCommand: ParsableCommand {
       the tensors of an HDF5 file for model.initial_parameters.
       """)
 
-  @Argument(help: "Checkpoint, run directory (its latest), corpus directory, or a file of one.", completion: .file())
+  @Argument(
+    help: "Checkpoint, run directory (its latest), corpus directory, or a file of one.", completion: .file(),
+    transform: PathName.expandingHome)
   var file: String
 
   @Flag(help: "Print one JSON object.")

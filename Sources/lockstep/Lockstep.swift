@@ -2,6 +2,7 @@ import ArgumentParser
 import Failures
 import Files
 import Foundation
+import Signals
 import Training
 import Workers
 
@@ -34,6 +35,7 @@ struct Lockstep: ParsableCommand {
     do {
       let arguments = try CommandLineWords.given()
       try checkSubcommand(arguments)
+      if let subcommand = arguments.first { StopResponse(subcommand: subcommand)?.install() }
       if arguments.first == "prepare" {
         try PrepareCommand.checkArguments(Array(arguments.dropFirst()))
       }
@@ -67,7 +69,12 @@ struct Lockstep: ParsableCommand {
   }
 
   private static func end(with error: any Error) -> Never {
-    if error is StandardOutput.ReaderGone { endQuietly() }
+    // As SIGPIPE would have ended the process, had it not been ignored: quietly, and the shell sees 141.
+    if error is StandardOutput.ReaderGone { StopSignal.end(by: SIGPIPE) }
+    if let stop = error as? StopSignal.Interruption {
+      StopSignal.awaitResponse()
+      StopSignal.end(by: stop.signal)
+    }
     // The parser's own, help included, have a status of their own; anything else is a fault of ours.
     guard !(error is any ReportableError), exitCode(for: error) != .failure else {
       Foundation.exit(WorkerLaunch.report(error).rawValue)
@@ -93,13 +100,6 @@ struct Lockstep: ParsableCommand {
       end(with: error)
     }
     Foundation.exit(status.rawValue)
-  }
-
-  /// Ends as SIGPIPE would have ended the process, had it not been ignored: the shell sees 141.
-  private static func endQuietly() -> Never {
-    _ = signal(SIGPIPE, SIG_DFL)
-    raise(SIGPIPE)
-    _exit(128 + SIGPIPE)
   }
 }
 

@@ -4,6 +4,7 @@ import Corpus
 import Failures
 import Files
 import Foundation
+import Signals
 import Training
 
 struct PrepareCommand: ParsableCommand {
@@ -39,10 +40,11 @@ struct PrepareCommand: ParsableCommand {
       The output appears under its name when it is complete, and not at all if anything fails.
       """)
 
-  @Argument(help: "Text files; '-' is standard input.", completion: .file())
+  @Argument(
+    help: "Text files; '-' is standard input.", completion: .file(), transform: PathName.expandingHome)
   var texts: [String] = []
 
-  @Option(help: "Directory to create.", completion: .directory)
+  @Option(help: "Directory to create.", completion: .directory, transform: PathName.expandingHome)
   var output: String
 
   @Option(help: "What a token is: char, byte or word. (default: char)")
@@ -50,7 +52,7 @@ struct PrepareCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp("Use the vocabulary of a corpus, a run or a checkpoint.", valueName: "path"),
-    completion: .file())
+    completion: .file(), transform: PathName.expandingHome)
   var vocabularyFrom: String?
 
   @Option(
@@ -72,10 +74,14 @@ struct PrepareCommand: ParsableCommand {
   @Option(help: "Fractions of train, valid and test. (default: 0.9,0.05,0.05)")
   var split: String?
 
-  @Option(parsing: .upToNextOption, help: "Text files of the validation split.", completion: .file())
+  @Option(
+    parsing: .upToNextOption, help: "Text files of the validation split.", completion: .file(),
+    transform: PathName.expandingHome)
   var valid: [String] = []
 
-  @Option(parsing: .upToNextOption, help: "Text files of the test split.", completion: .file())
+  @Option(
+    parsing: .upToNextOption, help: "Text files of the test split.", completion: .file(),
+    transform: PathName.expandingHome)
   var test: [String] = []
 
   @Flag(help: "Replace the output if it is a corpus.")
@@ -89,17 +95,14 @@ struct PrepareCommand: ParsableCommand {
       limits: .init(size: vocabularySize, minimumCount: minimumCount, for: tokenizer), vocabulary: vocabulary,
       unknown: unknown, shards: shards, output: output, replacesOutput: force)
     let line = ProgressLine()
-    InterruptFlag.install()
+    StopSignal.promise = .endLeavingNothing
     do {
       let report = try CorpusBuilder(recipe) { progress in
-        try InterruptFlag.check()
+        try StopSignal.check()
         line.update(progress.line)
       }.run()
       line.clear()
       StandardError.print(report.text)
-    } catch let interrupt as InterruptFlag.Interrupted {
-      line.clear()
-      InterruptFlag.end(by: interrupt.signal)
     } catch {
       line.clear()
       throw error

@@ -13,13 +13,16 @@ struct TrainCommand: WorkerCommand {
       Runs as one process, as threads of one process (--workers N), or as the ranks of 'mpirun -n N lockstep train …'. \
       The number of workers changes the speed and nothing else: weights, losses and checkpoints are the same bit for bit.
 
-      SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 ask for a checkpoint after the step at hand; the command then exits with \
-      status 75, and --resume latest goes on as if nothing had happened.
+      SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU ask for a checkpoint after the step at hand; a validation is \
+      broken off. The command then exits with status 75, and --resume latest continues as if nothing had happened. A \
+      second SIGINT ends it at once. Send SIGUSR1 to mpirun, which hands it on; on SIGTERM and SIGINT mpirun itself kills \
+      the ranks two seconds later, unless started with '--mca odls_base_sigkill_timeout SECONDS'.
 
       'lockstep config' lists the keys of a configuration.
       """)
 
-  @Argument(help: "Configuration, YAML.", completion: .file(extensions: ["yaml", "yml"]))
+  @Argument(
+    help: "Configuration, YAML.", completion: .file(extensions: ["yaml", "yml"]), transform: PathName.expandingHome)
   var config: String
 
   @Option(
@@ -27,7 +30,9 @@ struct TrainCommand: WorkerCommand {
     help: ArgumentHelp("Override a key of the configuration; may be repeated.", valueName: "key=value"))
   var overrides: [String] = []
 
-  @Option(help: ArgumentHelp("Go on from a checkpoint: latest, best, or a path.", valueName: "checkpoint"))
+  @Option(
+    help: ArgumentHelp("Go on from a checkpoint: latest, best, or a path.", valueName: "checkpoint"),
+    transform: PathName.expandingHome)
   var resume: String?
 
   @Option(help: ArgumentHelp("Threads of this process that work together. (default: 1)", valueName: "n"))
@@ -43,7 +48,6 @@ struct TrainCommand: WorkerCommand {
 
   func run() throws {
     let (config, overrides, resume) = (config, overrides, resume)
-    StopSignal.install()
     if !oneRunPerTask { try WorkerLaunch.refuseSeparateTasks(override: "--one-run-per-task") }
     let arithmetic = try kernels.arithmetic()
     let fingerprint = Fingerprint(command: "train", arithmetic, options: memory.settings)

@@ -24,14 +24,21 @@ struct TrainingBench: Sendable {
     return try RunConfiguration(yaml: yaml, source: "scenario.yaml", overrides: overrides)
   }
 
+  func trainer(
+    _ workers: any WorkerGroup, run: String, _ overrides: [String] = [], resume: String? = nil,
+    arithmetic: Arithmetic = .best
+  ) throws -> Trainer {
+    let logger = Logger(label: "scenario") { _ in SwiftLogNoOpLogHandler() }
+    return try Trainer(
+      workers, configuration: configuration(run: run, overrides), resume: resume, arithmetic: arithmetic, logger: logger
+    )
+  }
+
   func train(
     _ workers: any WorkerGroup, run: String, _ overrides: [String] = [], resume: String? = nil,
     arithmetic: Arithmetic = .best
   ) throws -> Trainer.Summary {
-    let logger = Logger(label: "scenario") { _ in SwiftLogNoOpLogHandler() }
-    return try Trainer(
-      workers, configuration: configuration(run: run, overrides), resume: resume, arithmetic: arithmetic, logger: logger
-    ).run()
+    try trainer(workers, run: run, overrides, resume: resume, arithmetic: arithmetic).run()
   }
 
   func checkpoint(_ run: String, step: Int) -> String {

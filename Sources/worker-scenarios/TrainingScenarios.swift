@@ -5,6 +5,7 @@ import Failures
 import Foundation
 import Kernels
 import Recurrent
+import Signals
 import Training
 import WorkerScenarios
 import Workers
@@ -154,13 +155,25 @@ private func checkTraining(_ workers: any WorkerGroup, _ bench: TrainingBench, o
   try expect(Set(segments.map { digests[$0] }).count == 1, "the workers' weights differ")
 }
 
-/// A signal that reaches the last worker alone stops all after the same step, and the run goes on from there.
+/// A signal that reaches the last worker alone stops all at the same place, and the run continues from there.
 private func checkStop(_ workers: any WorkerGroup, _ bench: TrainingBench) throws {
   if workers.rank == 0 || workers is MPIWorkers { StopSignal.install() }
   try workers.barrier()
+  // While the run is being set up it is given up; before its first step, and within a validation, it leaves a checkpoint.
   if workers.rank == workers.count - 1 { raise(SIGUSR1) }
-  let stopped = try bench.train(workers, run: "run")
-  try expect(stopped.wasStopped && stopped.position.step == 1, "stopped at \(stopped.position)")
+  do {
+    _ = try bench.trainer(workers, run: "run")
+    throw Failure(.softwareFault, "the signal was not heard")
+  } catch let failure as WorkerFailure {
+    try expect(failure.exitStatus == .stoppedBySignal, "\(failure)")
+  }
+  try workers.barrier()
+  StopSignal.clear()
+  try workers.barrier()
+  let trainer = try bench.trainer(workers, run: "run")
+  if workers.rank == workers.count - 1 { raise(SIGUSR1) }
+  let stopped = try trainer.run()
+  try expect(stopped.wasStopped && stopped.position.step == 0, "stopped at \(stopped.position)")
   try workers.barrier()
   StopSignal.clear()
   try workers.barrier()

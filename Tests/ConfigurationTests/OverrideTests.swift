@@ -1,4 +1,5 @@
 import Configuration
+import Foundation
 import Testing
 
 @Suite struct OverrideTests {
@@ -84,5 +85,13 @@ import Testing
       complaint(cosine, "schedule.minimum_rate=0.01")
         == "--set schedule.minimum_rate=0.01: 'schedule.minimum_rate' is 0.01, above 'optimizer.learning_rate', "
         + "which is 0.001; give at most the learning rate")
+  }
+
+  /// A shell leaves the tilde alone in such a word.
+  @Test func aTildeStandsForTheHomeDirectory() throws {
+    let home = NSHomeDirectory()
+    #expect(try load(minimal, "run.directory=~/runs").run.directory == home + "/runs")
+    #expect(try load(minimal.replacing("runs/test", with: "~/runs")).run.directory == home + "/runs")
+    #expect(try load(minimal, "data.corpus=~name").data.corpus == "./~name")
   }
 }

@@ -61,7 +61,7 @@ import Testing
   private func randomConfiguration(_ generator: inout SplitMix64) throws -> RunConfiguration {
     let sizes = [1, 7, 8, 33]
     let paths = [
-      "x", "a/b", "null", "~", "a: b", "#", "it's \"so\"", "tab\tnewline\n", "söhne/中文", "\u{7F}\u{85}\u{FEFF}", "12",
+      "x", "a/b", "null", "/~", "a: b", "#", "it's \"so\"", "tab\tnewline\n", "söhne/中文", "\u{7F}\u{85}\u{FEFF}", "12",
       "[", "-", " ", "\\", "🙂", "a/-",
     ]
     // Normal numbers: a thread of this process that has computed takes others for zero.

@@ -3,6 +3,35 @@ import Testing
 @Suite struct SyntaxErrorTests {
   private let hint = "; check the indentation, the colons and the brackets here and in the line before"
 
+  @Test func aByteOrderMarkIsSkipped() throws {
+    #expect(try load("\u{FEFF}" + minimal) == load(minimal))
+    #expect(complaint("\u{FEFF}modle: {}\n").hasPrefix("c.yaml:1:1: "))
+  }
+
+  /// A few lines that would stand for 2^28 keys.
+  @Test(.timeLimit(.minutes(1)))
+  func keysAreWords() {
+    var bomb = "a0: &a0 {x: y}\n"
+    for level in 1...28 {
+      bomb += "a\(level): &a\(level) {? [*a\(level - 1), *a\(level - 1)] : *a\(level - 1)}\n"
+    }
+    let refusal = "a key is not a word; write 'name: value'"
+    #expect(complaint(bomb) == "c.yaml:2:12: \(refusal)")
+    #expect(complaint("a: &a b\nmodel:\n  *a : 2\n") == "c.yaml:3:3: \(refusal)")
+    #expect(complaint("model:\n  {layers: 1}: 2\n") == "c.yaml:2:3: \(refusal)")
+    #expect(
+      complaint("x: &m {layers: 2}\nmodel:\n  <<: *m\n")
+        == "c.yaml:3:3: merge keys (<<) are not supported; write the keys out")
+  }
+
+  /// Aliases for values are not followed, however many.
+  @Test(.timeLimit(.minutes(1)))
+  func nestedAliasesTakeNoTime() {
+    var bomb = "a0: &a0 [x, y]\n"
+    for level in 1...40 { bomb += "a\(level): &a\(level) [*a\(level - 1), *a\(level - 1)]\n" }
+    #expect(complaint(bomb).hasPrefix("c.yaml:1:1: "))
+  }
+
   @Test func brokenYAMLIsPlaced() {
     #expect(
       complaint("model:\n\tlayers: 2\n")

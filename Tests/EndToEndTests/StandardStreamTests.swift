@@ -37,6 +37,16 @@ extension EndToEndTests {
       }
     }
 
+    /// The limit of a batch system, or of the shell: the write says so, and not SIGXFSZ.
+    @Test func aLimitOnTheSizeOfFilesIsAnError() throws {
+      let (workspace, _) = try Self.trained()
+      let output = try workspace.shell("(ulimit -f 1; lockstep config >reference.md)")
+      #expect(output.status == 73 && output.errorLines.count == 1, "\(output.standardError)")
+      #expect(output.errorLines.first?.contains("File too large") == true)
+      let run = try workspace.shell("(ulimit -f 20; lockstep train run.yaml --set run.directory=limited)")
+      #expect(run.status == 73 && run.errorLines.count == 1, "\(run.standardError)")
+    }
+
     @Test func aReaderThatHasGoneEndsTheCommandQuietly() throws {
       let (workspace, _) = try Self.trained()
       for command in Self.results {
@@ -92,19 +102,10 @@ extension EndToEndTests {
       #expect(full.standardError.contains("warning: standard output: can't be written"))
     }
 
-    /// A pseudo-terminal: the descriptor of its controlling side, and the path of the other one.
-    private static func makeTerminal() throws -> (controller: Int32, path: String) {
-      let (getNumber, setLock) = (UInt(0x8004_5430), UInt(0x4004_5431))  // TIOCGPTN, TIOCSPTLCK
-      let controller = open("/dev/ptmx", O_RDWR | O_NOCTTY)
-      var (number, unlocked) = (CInt(0), CInt(0))
-      try #require(ioctl(controller, getNumber, &number) == 0 && ioctl(controller, setLock, &unlocked) == 0)
-      return (controller, "/dev/pts/\(number)")
-    }
-
     /// The terminal of an abandoned session: writes fail from then on, and the run goes its way.
     @Test func aTerminalThatVanishesDoesNotEndTheRun() throws {
       let (workspace, digest) = try Self.trained()
-      let (controller, terminal) = try Self.makeTerminal()
+      let (controller, terminal) = try PseudoTerminal.make()
       let started = try ChildProcess(
         "bash",
         [

@@ -53,7 +53,10 @@ final class Workspace {
 
   static let environment = ["COLUMNS": "100", "LC_ALL": "C.UTF-8"]
 
-  func start(_ arguments: [String], _ workers: Workers = .alone) throws -> ChildProcess {
+  /// - Parameter options: those of mpirun, for ranks.
+  func start(
+    _ arguments: [String], _ workers: Workers = .alone, options: [String] = []
+  ) throws -> ChildProcess {
     switch workers {
     case .alone:
       try ChildProcess(
@@ -61,7 +64,8 @@ final class Workspace {
         directory: path)
     case .threads(let count): try start(arguments + ["--workers", "\(count)"])
     case .ranks(let count):
-      try MPIRun.start(ranks: count, "lockstep", arguments, environment: Self.environment, directory: path)
+      try MPIRun.start(
+        ranks: count, "lockstep", arguments, environment: Self.environment, directory: path, options: options)
     }
   }
 

@@ -1,4 +1,5 @@
 import Failures
+import Foundation
 import Testing
 
 @Suite struct PathNameTests {
@@ -14,5 +15,15 @@ import Testing
 
   @Test func anEmptyPathHasNoName() {
     #expect(PathName("").directory == "." && PathName("").last.isEmpty)
+  }
+
+  @Test func aHomeDirectoryIsTheOneOfTheEnvironment() {
+    let home = String(cString: getenv("HOME"))
+    #expect(PathName.expandingHome("~/runs/a") == home + "/runs/a")
+    #expect(PathName.expandingHome("~") == home)
+    // Only at the beginning; and other users' homes are not looked up.
+    #expect(PathName.expandingHome("runs/~/a") == "runs/~/a")
+    #expect(PathName.expandingHome("~root/a") == "./~root/a")
+    #expect(PathName.expandingHome("") == "")
   }
 }

@@ -45,7 +45,9 @@ package final class ChildProcess {
     sigemptyset(&unmasked)
     var defaulted = sigset_t()
     sigemptyset(&defaulted)
-    for signal in [SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE] { sigaddset(&defaulted, signal) }
+    for signal in [SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ, SIGPIPE] {
+      sigaddset(&defaulted, signal)
+    }
     posix_spawnattr_setsigmask(&attributes, &unmasked)
     posix_spawnattr_setsigdefault(&attributes, &defaulted)
     posix_spawnattr_setpgroup(&attributes, 0)

@@ -14,12 +14,13 @@ package struct MPIRun {
   /// - Parameters:
   ///   - executable: a path, or the name of one of the package's own executables.
   ///   - environment: additions to the environment of the test.
+  ///   - options: mpirun's.
   package static func start(
     ranks: Int, _ executable: String, _ arguments: [String] = [], environment: [String: String] = [:],
-    directory: String? = nil
+    directory: String? = nil, options: [String] = []
   ) throws -> ChildProcess {
     try ChildProcess(
-      "mpirun", ["--oversubscribe", "-n", "\(ranks)", ChildProcess.path(of: executable)] + arguments,
+      "mpirun", options + ["--oversubscribe", "-n", "\(ranks)", ChildProcess.path(of: executable)] + arguments,
       environment: variables(environment), directory: directory)
   }
 
