@@ -18,6 +18,7 @@ package let failureScenarios: [WorkerScenario] = [
   WorkerScenario("fail-alone") { workers, arguments in
     try waitInBarrier(workers, unlessRank: arguments) { throw badFile(of: workers.rank) }
   },
+  WorkerScenario("fail-alike") { _, _ in throw badFile(of: 0) },
   WorkerScenario("abandon") { workers, arguments in
     try waitInBarrier(workers, unlessRank: arguments) { workers.abandon(badFile(of: workers.rank)) }
   },

@@ -17,6 +17,8 @@ final class HeartbeatSocket: Sendable {
     var token: UInt64 = 0
     var rank: UInt64 = 0
     var snapshot = Activity.Snapshot()
+    /// What stands for the error that ends this rank; 0 without one.
+    var error: UInt64 = 0
   }
 
   let descriptor: Int32

@@ -93,9 +93,23 @@ package struct MPIWorkers: WorkerGroup {
   }
 
   package func abandon(_ error: any Error) {
+    var error = error
+    if let lost = error as? MPIError, let remedy = watchdog?.remedy {
+      error = Failure(
+        lost.exitStatus, "can't reach the other ranks; one of them is probably lost", at: lost.call,
+        cause: "\(lost.text) (code \(lost.code))", remedy: remedy)
+    }
     // The others see this process end; that is then no news.
-    watchdog?.sayGoodbye()
-    WorkerLaunch.reportAlone(error, of: name, count: count)
+    if watchdog?.isSharedByAll(error) == true {
+      guard rank == 0 else {
+        // The first rank prints the error and ends the job.
+        usleep(2_000_000)
+        world.abort(status: ExitStatus(error).rawValue)
+      }
+      WorkerLaunch.reportAlone(error, of: name, count: 1)
+    } else {
+      WorkerLaunch.reportAlone(error, of: name, count: count)
+    }
     world.abort(status: ExitStatus(error).rawValue)
   }
 }

@@ -77,6 +77,15 @@ package struct PeerWatch {
     }
   }
 
+  /// Leaves out `seconds` in which this process itself did not run, as where a batch system suspends a whole job.
+  package mutating func skip(_ seconds: Double) {
+    changed += seconds
+    for index in peers.indices {
+      peers[index].changed += seconds
+      if let heard = peers[index].heard { peers[index].heard = heard + seconds }
+    }
+  }
+
   /// How long this rank has been waiting in the same collective; 0 outside of one.
   package func waited(at now: Double) -> Double { own.isWaiting ? now - changed : 0 }
 

@@ -1,4 +1,5 @@
 import CLinux
+import Crypto
 import Failures
 import Files
 import Foundation
@@ -28,6 +29,8 @@ final class Watchdog: Sendable {
   private let warnEvery: Double
   private let beat: Double
   private let rules = Mutex(Rules())
+  /// By rank, what stands for the error that ended it; 0 without one.
+  private let errors: Mutex<[UInt64]>
   private let thread = Mutex<WorkerThread?>(nil)
   private let isEnding = Atomic<Bool>(false)
   private let socket: HeartbeatSocket
@@ -97,6 +100,7 @@ final class Watchdog: Sendable {
     self.socket = socket
     self.neighbours = neighbours
     (self.rank, self.activity, self.contacts, self.token) = (rank, activity, contacts, token)
+    errors = Mutex(Array(repeating: 0, count: contacts.count))
     warnEvery = Self.warningInterval
     // Heartbeats of all to all: with many ranks they come less often.
     beat = min(max(1, Double(contacts.count) / 32), warnEvery / 6)
@@ -120,6 +124,8 @@ final class Watchdog: Sendable {
     return "\(boot) \(namespace.st_ino)"
   }
 
+  var remedy: String? { rules.withLock { $0.remedy } }
+
   func set(_ rules: Rules) { self.rules.withLock { $0 = rules } }
 
   /// Tells the others that this rank leaves on purpose, and ends the thread.
@@ -134,12 +140,33 @@ final class Watchdog: Sendable {
   }
 
   /// Tells the others that this rank leaves on purpose. From any thread.
-  func sayGoodbye() {
-    send(Activity.Snapshot(.ended))
+  func sayGoodbye() { send(Activity.Snapshot(.ended)) }
+
+  /// Tells the others of an error that ends this rank in the middle of something, and returns whether all of them end by
+  /// the same one at the same time. Takes half a second if they don't.
+  func isSharedByAll(_ error: any Error) -> Bool {
+    let digest = max(1, SHA256.hash(data: Data("\(error)".utf8)).withUnsafeBytes { $0.loadUnaligned(as: UInt64.self) })
+    let end = Self.now() + Self.secondsForLastWords
+    while true {
+      send(Activity.Snapshot(.ended), error: digest)
+      let isShared = errors.withLock { errors in
+        errors[rank] = digest
+        return errors.allSatisfy { $0 == digest }
+      }
+      if isShared {
+        // The others wait for this one's word as well.
+        send(Activity.Snapshot(.ended), error: digest)
+        return true
+      }
+      guard Self.now() < end else { return false }
+      usleep(20_000)
+    }
   }
 
-  private func send(_ snapshot: Activity.Snapshot) {
-    let message = HeartbeatSocket.Message(token: token, rank: UInt64(rank), snapshot: snapshot)
+  private static let secondsForLastWords = 0.5
+
+  private func send(_ snapshot: Activity.Snapshot, error: UInt64 = 0) {
+    let message = HeartbeatSocket.Message(token: token, rank: UInt64(rank), snapshot: snapshot, error: error)
     for (peer, contact) in contacts.enumerated() where peer != rank {
       for endpoint in contact.endpoints { socket.send(message, to: endpoint) }
     }
@@ -171,18 +198,22 @@ extension Watchdog {
     var watch = PeerWatch(rank: rank, workers: contacts.map(\.worker), beat: beat, now: start)
     var ended: Set<Int> = []
     var (nextBeat, nextWarning, end) = (start, 0.0, Double.infinity)
+    var last = start
     while !isEnding.load(ordering: .relaxed) {
       wait(until: nextBeat, for: neighbours.filter { !ended.contains($0.rank) }.map(\.descriptor))
       let now = Self.now()
+      if now - last > 3 * beat { watch.skip(now - last - beat) }
+      last = now
       watch.note(own: activity.snapshot, at: now)
       while let message = socket.receive() {
         guard message.token == token, message.rank < UInt64(contacts.count) else { continue }
         watch.note(message.snapshot, of: Int(message.rank), at: now)
+        if message.error != 0 { errors.withLock { $0[Int(message.rank)] = message.error } }
       }
       for neighbour in neighbours {
         if let snapshot = neighbour.activity?.snapshot { watch.note(place: snapshot, of: neighbour.rank, at: now) }
       }
-      if noteEnds(&ended, watch) { end = min(end, now + Self.secondsForLauncher) }
+      if noteEnds(&ended, watch, isEnding: end < .infinity) { end = min(end, now + Self.secondsForLauncher) }
       // A launcher that has not ended the job by now will not.
       if now > end { _exit(ExitStatus.softwareFault.rawValue) }
       guard now >= nextBeat else { continue }
@@ -240,16 +271,16 @@ extension Watchdog {
 
   /// Reports a process of this machine that has ended without having said so, and returns whether there is one. The
   /// launcher usually ends the job a moment later.
-  private func noteEnds(_ ended: inout Set<Int>, _ watch: PeerWatch) -> Bool {
+  private func noteEnds(_ ended: inout Set<Int>, _ watch: PeerWatch, isEnding: Bool) -> Bool {
     var isOneLost = false
     for neighbour in neighbours where !ended.contains(neighbour.rank) && neighbour.hasEnded {
       ended.insert(neighbour.rank)
       let peer = watch.peers[neighbour.rank]
-      guard !peer.saidGoodbye else { continue }
+      // Once one rank has left, the launcher ends the others: that is no news.
+      guard !isEnding, !watch.peers.contains(where: \.saidGoodbye) else { continue }
       isOneLost = true
       // The lowest of the survivors speaks.
       guard !neighbours.contains(where: { $0.rank < rank && !$0.hasEnded }) else { continue }
-      let remedy = rules.withLock { $0.remedy }
       let failure = Failure(
         .softwareFault, "its process \(contacts[neighbour.rank].process) has ended without a word",
         at: "\(peer.worker)", cause: "last known in \(peer.snapshot.place)", remedy: remedy)

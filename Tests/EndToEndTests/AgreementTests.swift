@@ -113,6 +113,11 @@ extension EndToEndTests {
       // Another file under the name that the first rank has found.
       try workspace.copy("b/run/checkpoints/step-0000000008.h5", to: "b/\(last)")
       expectRefusal(try run(workspace, longer, longer), 65, "rank 1 on \(Self.host): \(last): is another checkpoint")
+      let pretrained =
+        ["train", "run.yaml"] + ["model.initial_parameters=\(last)", "run.directory=new"].flatMap { ["--set", $0] }
+      expectRefusal(
+        try run(workspace, pretrained, pretrained), 65,
+        "rank 1 on \(Self.host): the content of model.initial_parameters is ")
       let evaluate = ["evaluate", last, "--corpus", "corpus", "--streams", "4"]
       expectRefusal(
         try run(workspace, evaluate, evaluate), 65, "rank 1 on \(Self.host): \(last): is another checkpoint")

@@ -17,21 +17,24 @@ extension EndToEndTests {
       return workspace
     }
 
-    /// Starts a run and stops one of its ranks once there is a checkpoint.
+    /// Starts a run and stops some of its ranks once there is a checkpoint.
     private func stop(
-      _ victim: Int, of ranks: Int, _ workspace: Workspace, _ overrides: [String] = []
-    ) throws -> (process: ChildProcess, victim: pid_t) {
+      _ victims: [Int], of ranks: Int, _ workspace: Workspace, _ overrides: [String] = []
+    ) throws -> (process: ChildProcess, victims: [pid_t]) {
       let process = try MPIRun.start(
         ranks: ranks, "lockstep", ["train", "run.yaml"] + overrides.flatMap { ["--set", $0] },
         environment: Workspace.environment.merging(["LOCKSTEP_STALL_WARNING": "2"]) { $1 }, directory: workspace.path)
       try wait("a checkpoint") { workspace.exists("run/latest") }
-      let found = ChildProcess.descendants(of: process.processIdentifier).first { descendant in
-        let environment = FileManager.default.contents(atPath: "/proc/\(descendant)/environ") ?? Data()
-        return environment.split(separator: 0).contains(Data("OMPI_COMM_WORLD_RANK=\(victim)".utf8))
+      let descendants = ChildProcess.descendants(of: process.processIdentifier)
+      let found = victims.compactMap { victim in
+        descendants.first { descendant in
+          let environment = FileManager.default.contents(atPath: "/proc/\(descendant)/environ") ?? Data()
+          return environment.split(separator: 0).contains(Data("OMPI_COMM_WORLD_RANK=\(victim)".utf8))
+        }
       }
-      let identifier = try #require(found)
-      kill(identifier, SIGSTOP)
-      return (process, identifier)
+      try #require(found.count == victims.count)
+      for victim in found { kill(victim, SIGSTOP) }
+      return (process, found)
     }
 
     private func wait(_ what: String, until condition: () -> Bool) throws {
@@ -45,14 +48,14 @@ extension EndToEndTests {
     @Test(arguments: [(0, 2), (1, 3)])
     func aStoppedRankIsNamedAndTheRunGoesOnWithIt(victim: Int, ranks: Int) throws {
       let workspace = try makeWorkspace()
-      let (process, identifier) = try stop(victim, of: ranks, workspace)
+      let (process, stopped) = try stop([victim], of: ranks, workspace)
       let named = "for rank \(victim) on \(Self.host): no sign of life for "
       func warnings() -> [Substring] {
         process.standardError.split(separator: "\n").filter { $0.hasPrefix("warning: waited ") }
       }
-      defer { kill(identifier, SIGCONT) }
+      defer { kill(stopped[0], SIGCONT) }
       try wait("a warning") { !warnings().isEmpty }
-      kill(identifier, SIGCONT)
+      kill(stopped[0], SIGCONT)
       #expect(warnings().allSatisfy { $0.contains(named) && $0.contains(" of step ") }, "\(warnings())")
       process.send(SIGUSR1)
       let outcome = process.wait(deadline: .seconds(60))
@@ -63,7 +66,7 @@ extension EndToEndTests {
     @Test(arguments: [(1, 2), (0, 3)])
     func aLimitEndsTheJobWithItsLastCheckpoint(victim: Int, ranks: Int) throws {
       let workspace = try makeWorkspace()
-      let (process, _) = try stop(victim, of: ranks, workspace, ["training.stall_timeout=3"])
+      let (process, _) = try stop([victim], of: ranks, workspace, ["training.stall_timeout=3"])
       let stopped = ContinuousClock.now
       let outcome = process.wait(deadline: .seconds(60))
       #expect(!outcome.timedOut && outcome.status == 70, "\(outcome.standardError)")
@@ -76,6 +79,19 @@ extension EndToEndTests {
       let step = try workspace.saved().step
       try workspace.succeed(["train", "run.yaml", "--resume", "latest", "--set", "training.steps=\(step + 3)"])
       #expect(try workspace.saved().step == step + 3)
+    }
+
+    /// As a batch system suspends and resumes it.
+    @Test func aJobThatIsStoppedAsAWholeIsNotStalled() throws {
+      let workspace = try makeWorkspace()
+      let (process, stopped) = try stop([0, 1], of: 2, workspace, ["training.stall_timeout=3"])
+      sleep(5)
+      for rank in stopped { kill(rank, SIGCONT) }
+      sleep(1)
+      process.send(SIGUSR1)
+      let outcome = process.wait(deadline: .seconds(60))
+      #expect(outcome.status == 75, "\(outcome.standardError)")
+      #expect(!outcome.standardError.contains("waited"), "\(outcome.standardError)")
     }
 
     /// Two ranks on one core cost half the speed, and nobody would know.

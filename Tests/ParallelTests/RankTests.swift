@@ -63,6 +63,13 @@ struct RankTests {
     }
   }
 
+  /// Also where the ranks have not asked each other.
+  @Test func anErrorThatEndsAllRanksIsPrintedOnce() throws {
+    let outcome = try MPIRun.run(ranks: 3, "worker-scenarios", ["fail-alike"], deadline: .seconds(20))
+    #expect(outcome.status == 65)
+    #expect(errorLines(outcome) == ["error: file-0: checksum mismatch; restore the file"])
+  }
+
   @Test(arguments: [0, 2])
   func aKilledRankEndsTheJob(failing: Int) throws {
     let outcome = try MPIRun.run(ranks: 3, "worker-scenarios", ["kill", "\(failing)"], deadline: .seconds(20))

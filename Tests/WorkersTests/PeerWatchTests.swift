@@ -77,6 +77,13 @@ struct PeerWatchTests {
     #expect(watch.verdict(limit: 60, at: 900) == .fine)
   }
 
+  @Test func timeInWhichThisProcessDidNotRunDoesNotCount() {
+    var watch = watch([training, waiting], after: 30)
+    watch.skip(600)
+    #expect(watch.verdict(limit: 60, at: 640) == .fine)
+    #expect(watch.verdict(limit: 60, at: 700) != .fine)
+  }
+
   @Test func workersAreListedByHost() {
     let names = [(0, "a"), (1, "a"), (2, "a"), (4, "a"), (3, "b")].map { WorkerName(rank: $0, host: $1) }
     #expect(WorkerName.list(names) == "ranks 0 to 2 and 4 on a, rank 3 on b")
