@@ -131,6 +131,23 @@ extension EndToEndTests {
       #expect(resumed.status == 0, "\(resumed.standardError)")
     }
 
+    #if arch(x86_64)
+      @Test func anotherInstructionSetOfOneRankIsRefused() throws {
+        let workspace = try makeWorkspace()
+        for arguments in [["train", "run.yaml"], ["benchmark", "--size", "S", "--hidden", "8", "--steps", "1"]] {
+          let outcome = try run(
+            workspace, arguments, arguments, environment: ["LOCKSTEP_KERNELS": "portable"])
+          expectRefusal(
+            outcome, 64, "rank 1 on \(Self.host): the instruction set is portable, ", "--kernels avx512, avx2")
+        }
+        #expect(!workspace.exists("a/run") && !workspace.exists("b/run"))
+        let common = try run(
+          workspace, ["train", "run.yaml", "--kernels", "portable"], ["train", "run.yaml"],
+          environment: ["LOCKSTEP_KERNELS": "portable"])
+        #expect(common.status == 0, "\(common.standardError)")
+      }
+    #endif
+
     @Test func otherCommandsAndOptionsAreRefused() throws {
       let workspace = try makeWorkspace()
       let benchmark = ["benchmark", "--size", "S", "--hidden", "8", "--steps", "1"]
