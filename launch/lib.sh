@@ -19,12 +19,17 @@ fail() {
 packages() {
   # Swift's own needs: to start (the libraries of curl, ncurses, sqlite, XML), to fetch packages and to link.
   printf '%s\n' binutils ca-certificates g++ git libcurl4-openssl-dev libncurses-dev libsqlite3-dev libxml2-dev pkg-config
-  # Lockstep's: messages (see LOCKSTEP_MPI in Package.swift) and files.
+  # Lockstep's: messages and files (see LOCKSTEP_MPI and LOCKSTEP_HDF5 in Package.swift). A library
+  # that goes by another name than Debian's is the user's own, and nothing of Debian's is to be put beside it.
   case "${LOCKSTEP_MPI:-ompi-c}" in
+    ompi | ompi-c) printf '%s\n' libopenmpi-dev openmpi-bin ;;
     mpich) printf '%s\n' libmpich-dev mpich ;;
-    *) printf '%s\n' libopenmpi-dev openmpi-bin ;;
   esac
-  printf '%s\n' libhdf5-dev hdf5-tools
+  case "${LOCKSTEP_HDF5:-hdf5-serial}" in
+    hdf5-serial) printf '%s\n' libhdf5-dev hdf5-tools ;;
+    hdf5-openmpi) printf '%s\n' libhdf5-openmpi-dev hdf5-tools ;;
+    hdf5-mpich) printf '%s\n' libhdf5-mpich-dev hdf5-tools ;;
+  esac
 }
 
 missing_packages() {
