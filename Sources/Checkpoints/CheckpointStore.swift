@@ -36,10 +36,13 @@ package struct CheckpointStore: Sendable {
   }
 
   /// Where the checkpoint of this step belongs.
-  package func path(step: Int) -> String {
+  package func path(step: Int) -> String { Self.path(step: step, in: directory) }
+
+  /// Where the checkpoint of this step belongs in a run directory.
+  package static func path(step: Int, in directory: String) -> String {
     let digits = String(step)
     let zeros = String(repeating: "0", count: max(0, 10 - digits.count))
-    return "\(Self.folder(of: directory))/step-\(zeros)\(digits).h5"
+    return "\(folder(of: directory))/step-\(zeros)\(digits).h5"
   }
 
   /// Takes note of a checkpoint that is in place: points `latest` to it, and `best` if its validation loss is the lowest,

@@ -3,6 +3,8 @@ import Failures
 /// What the value of a key may be.
 enum ConfigurationForm: Sendable, Equatable {
   case integer(ClosedRange<Int>)
+  /// A number of bytes, which may carry a unit.
+  case bytes
   case number(NumberRange)
   case flag
   case word([String])
@@ -13,6 +15,7 @@ enum ConfigurationForm: Sendable, Equatable {
     switch self {
     case .integer(let range) where range.upperBound == .max: "an integer, \(range.lowerBound) or more"
     case .integer(let range): "an integer from \(range.lowerBound) to \(range.upperBound)"
+    case .bytes: "a number of bytes, such as 4 GiB or 500 MB"
     case .number(let range): "a number\(range.description)"
     case .flag: "true or false"
     case .word(let words): "one of \(words.joined(separator: ", "))"
@@ -23,6 +26,7 @@ enum ConfigurationForm: Sendable, Equatable {
   func accepts(_ value: ConfigurationValue) -> Bool {
     switch (self, value) {
     case (.integer(let range), .integer(let value)): range.contains(value)
+    case (.bytes, .integer(let value)): value > 0
     case (.number(let range), .number(let value)): value.isFinite && range.contains(value)
     case (.flag, .flag): true
     case (.word(let words), .word(let value)): words.contains(value)
@@ -39,6 +43,7 @@ enum ConfigurationForm: Sendable, Equatable {
     switch self {
     case .path: value = .path(PathName.expandingHome(text))
     case .word: value = .word(text)
+    case .bytes: value = ByteCount(text).map { .integer($0.bytes) }
     case _ where isQuoted: value = nil
     case .integer: value = integer(text).map(ConfigurationValue.integer)
     case .number: value = number(text).map(ConfigurationValue.number)

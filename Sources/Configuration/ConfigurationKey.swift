@@ -85,6 +85,16 @@ extension ConfigurationKey {
     return key
   }
 
+  static func bytes(_ path: String, _ field: Field<Int?>, absent: String, _ meaning: String) -> Self {
+    var key = Self(
+      path, .bytes, meaning, load: { $0[keyPath: field].map(ConfigurationValue.integer) },
+      store: { value, configuration in
+        if case .integer(let value) = value { configuration[keyPath: field] = value }
+      })
+    key.fallback = .absent(absent)
+    return key
+  }
+
   static func number(_ path: String, _ field: Field<Double>, _ range: NumberRange, _ meaning: String) -> Self {
     Self(path, .number(range), meaning, load: { .number($0[keyPath: field]) }) { value, configuration in
       if case .number(let value) = value { configuration[keyPath: field] = value }

@@ -22,6 +22,13 @@ package struct TrainingConfiguration: Sendable, Equatable {
     case bf16
   }
 
+  package enum NonFiniteStep: String, CaseIterable, Sendable {
+    /// The run ends with an error.
+    case stop
+    /// The step's update is left out.
+    case skip
+  }
+
   package enum Length: Sendable, Equatable {
     case epochs(Int)
     case steps(Int)
@@ -38,6 +45,12 @@ package struct TrainingConfiguration: Sendable, Equatable {
   package var exchange = Exchange.tree
   package var precision = Precision.f32
   package var seed = 1
+  /// What happens where a step's loss or gradient is NaN or infinite.
+  package var onNonFinite = NonFiniteStep.stop
+  /// Steps between comparisons of the workers' own copies of the weights; 0 = never.
+  package var verifyEvery = 0
+  /// The memory that the workers of one host may use, in bytes; nil = what the system allows.
+  package var memoryLimit: Int?
   /// Steps between validations; 0 = at epoch ends only.
   package var validateEvery = 0
   /// Steps between checkpoints; 0 = at epoch ends only.
@@ -82,6 +95,20 @@ package struct TrainingConfiguration: Sendable, Equatable {
       "training.precision", \.training.precision,
       "What operands of matrix products are rounded to; `bf16` needs a processor with AVX512_BF16"),
     .integer("training.seed", \.training.seed, 0...Int.max, "Seed of initialization and dropout"),
+    .word(
+      "training.on_nonfinite", \.training.onNonFinite,
+      "Where the loss or gradient of a step is NaN or infinite: `stop`, or `skip` its update (at most 9 in a row)"
+    ).freeOnResume(),
+    .integer(
+      "training.verify_every", \.training.verifyEvery, stepCounts,
+      "Steps between comparisons of the workers' weights, where each holds its own (`allreduce`, ranks without shared "
+        + "memory, several hosts); 0 = never"
+    ).freeOnResume(),
+    .bytes(
+      "training.memory_limit", \.training.memoryLimit,
+      absent: "what limits of the shell, control groups and the machine leave",
+      "Memory that the workers of one host may use, such as `4 GiB`; a run that needs more is refused"
+    ).freeOnResume(),
     .integer(
       "training.validate_every", \.training.validateEvery, stepCounts,
       "Steps between validations; 0 = at epoch ends only"

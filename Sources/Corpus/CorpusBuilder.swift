@@ -152,11 +152,25 @@ package struct CorpusBuilder {
       let before = counter.tokens
       counter.limit = limit(source.split)
       var scanner = WordScanner()
-      try read(source.file, &meter) { try scanner.scan($0, isLast: $1, into: &counter) }
+      try read(source.file, &meter) { block, isLast in
+        let consumed = try scanner.scan(block, isLast: isLast, into: &counter)
+        try checkMemory(of: counter.table)
+        return consumed
+      }
       counts[source.split, default: 0] += counter.tokens - before
     }
     try checkNotEmpty(counts)
     return (counter.table, counts)
+  }
+
+  /// The table of words is the one thing that grows with the text; sorting them, and the vocabulary, take twice as much
+  /// again at most.
+  private func checkMemory(of table: WordTable) throws {
+    guard let limit = recipe.memoryLimit, 3 * table.bytes > limit else { return }
+    throw Failure(
+      .badData, "\(table.count) different words need \(3 * table.bytes >> 20) MiB, and \(limit >> 20) MiB may be used",
+      at: recipe.texts[0],
+      remedy: "use '--tokenizer char' or '--tokenizer byte', less text, or another --memory-limit")
   }
 
   /// The tokens of each split: as counted where splits have their own files, else cut by the fractions.

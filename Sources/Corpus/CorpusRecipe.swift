@@ -56,6 +56,8 @@ package struct CorpusRecipe: Sendable {
   package var chunkBytes = 1 << 20
   /// At which number of different words a text is refused, to bound the memory: some 6 GB.
   package var distinctWordLimit = 1 << 26
+  /// The memory that the words may take, in bytes; nil: no bound but the one above.
+  package var memoryLimit: Int?
 
   /// - Parameters:
   ///   - texts: of the train split, or of all splits; with a vocabulary from elsewhere there may be none.

@@ -28,11 +28,9 @@ package final class TokenStreams {
   ) throws {
     let layout = try StreamLayout(tokens: source.count, streams: streams, window: window, remainder: remainder)
     precondition(local.lowerBound >= 0 && local.upperBound <= streams, "\(local) is not within \(streams) streams")
-    let blockTokens = blockTokens ?? min(max(1 << 15, (1 << 22) / max(local.count, 1)), 1 << 20)
-    precondition(blockTokens > 0, "a block holds tokens")
     self.layout = layout
     self.local = local
-    windowsPerBlock = min(max(1, blockTokens / window), layout.windowCount)
+    windowsPerBlock = Self.windowsPerBlock(layout, local: local.count, blockTokens: blockTokens)
     let span = windowsPerBlock * min(window, layout.stepCount)
     let stride = span + 1
     self.stride = stride
@@ -63,6 +61,21 @@ package final class TokenStreams {
       failure.place = failure.place ?? "\(reader.directory), \(split) split"
       throw failure
     }
+  }
+
+  /// What the buffers of ``init(source:streams:local:window:remainder:blockTokens:)`` take, in bytes.
+  ///
+  /// - Parameter local: streams that are read.
+  package static func bytes(_ layout: StreamLayout, local: Int) -> Int {
+    let windows = windowsPerBlock(layout, local: local, blockTokens: nil)
+    let blocks = min((layout.windowCount - 1) / windows + 1, 2)
+    return 4 * blocks * local * (windows * min(layout.window, layout.stepCount) + 1)
+  }
+
+  private static func windowsPerBlock(_ layout: StreamLayout, local: Int, blockTokens: Int?) -> Int {
+    let blockTokens = blockTokens ?? min(max(1 << 15, (1 << 22) / max(local, 1)), 1 << 20)
+    precondition(blockTokens > 0, "a block holds tokens")
+    return min(max(1, blockTokens / layout.window), layout.windowCount)
   }
 
   deinit { prefetcher.stop() }

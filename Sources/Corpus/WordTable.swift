@@ -25,6 +25,9 @@ struct WordTable {
 
   var count: Int { entries.count }
 
+  /// What the table takes, in bytes.
+  var bytes: Int { pool.capacity + entries.capacity * MemoryLayout<Entry>.stride + slots.count * 4 }
+
   /// The value that was stored with the entry, in the order of insertion.
   func value(at index: Int) -> Int { entries[index].value }
 

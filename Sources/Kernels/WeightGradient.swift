@@ -108,6 +108,9 @@ package final class WeightGradient {
     scratch = try FloatBuffer(count: ls_weight_gradient_scratch(rows, Int32(columns)))
   }
 
+  /// Floats of scratch memory of an object that is made with these arguments.
+  package static func scratchFloats(rows: Int, columns: Int) -> Int { ls_weight_gradient_scratch(rows, Int32(columns)) }
+
   /// out[M, N] = Σ over rows r of outputs[r, :]ᵀ inputs[r, :], bias[M] = Σ outputs[r, :], along the tree of `rows`.
   ///
   /// - Parameters:

@@ -8,6 +8,7 @@ package final class ElmanLayer: RecurrentLayer {
   package let hidden: StateTape
   package var timer: PhaseTimer?
   private let arithmetic: Arithmetic
+  package var probe: NonFiniteProbe?
   private let weights: LayerWeights
   private let names: LayerNames
   private let activation: Activation
@@ -41,11 +42,14 @@ package final class ElmanLayer: RecurrentLayer {
     // The pre-activations are computed where the hidden states will stand.
     timer?.enter(.inputProducts)
     try input.forward(x, into: hidden.after(steps: steps))
+    probe?.visit("input product of \(names.layer)", hidden.after(steps: steps), streams: streams)
     for t in 0..<steps {
       timer?.enter(.recurrentProducts)
       try recurrent.forward.multiply(hidden.slot(t), into: hidden.slot(t + 1), accumulating: true)
+      probe?.visit("recurrent product of \(names.layer)", hidden.slot(t + 1), timeStep: t)
       timer?.enter(.gates)
       activation.forward(hidden.slot(t + 1), bias: weights.bias.pointer, arithmetic)
+      probe?.visit("hidden state of \(names.layer)", hidden.slot(t + 1), timeStep: t)
     }
     return hidden.after(steps: steps)
   }
@@ -59,9 +63,11 @@ package final class ElmanLayer: RecurrentLayer {
       activation.backward(
         dValues: d, outputs: hidden.slot(t + 1), dOutput: dOutput.rows((t * streams)..<((t + 1) * streams)),
         dHidden: dInitialHidden, arithmetic)
+      probe?.visit("gradient of the pre-activation of \(names.layer)", d, timeStep: t)
       if t == 0 && !toInitialStates { break }
       timer?.enter(.recurrentProducts)
       try recurrent.multiply(d, into: dInitialHidden)
+      probe?.visit("gradient of the hidden state of \(names.layer)", dInitialHidden, timeStep: t)
     }
     timer?.enter(.inputProducts)
     try input.backward(dValues.matrix(steps * streams, size), into: dInput)

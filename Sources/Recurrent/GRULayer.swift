@@ -8,6 +8,7 @@ import Kernels
 package final class GRULayer: RecurrentLayer {
   package let hidden: StateTape
   package var timer: PhaseTimer?
+  package var probe: NonFiniteProbe?
   private let weights: ModelWeights
   private let index: Int
   private let names: LayerNames
@@ -51,11 +52,15 @@ package final class GRULayer: RecurrentLayer {
     let biases = weights.gruBiases(ofLayer: index)
     timer?.enter(.inputProducts)
     try input.forward(x, into: inputGates.matrix(steps * streams, 3 * size))
+    probe?.visit("input product of \(names.layer)", inputGates.matrix(steps * streams, 3 * size), streams: streams)
     for t in 0..<steps {
       timer?.enter(.recurrentProducts)
       try recurrent.forward.multiply(hidden.slot(t), into: gates(hiddenGates, at: t))
+      probe?.visit("recurrent product of \(names.layer)", gates(hiddenGates, at: t), timeStep: t)
       timer?.enter(.gates)
       step(t).forwardResetAfter(biases, hidden: hidden.slot(t + 1))
+      probe?.visit("gates of \(names.layer)", gates(inputGates, at: t), timeStep: t)
+      probe?.visit("hidden state of \(names.layer)", hidden.slot(t + 1), timeStep: t)
     }
     return hidden.after(steps: steps)
   }
@@ -68,9 +73,11 @@ package final class GRULayer: RecurrentLayer {
       step(t).backwardResetAfter(
         dOutput: dOutput.rows((t * streams)..<((t + 1) * streams)), dHidden: dInitialHidden,
         dHiddenBefore: dInitialHidden)
+      probe?.visit("gradient of the gates of \(names.layer)", gates(inputGates, at: t), timeStep: t)
       if t == 0 && !toInitialStates { break }
       timer?.enter(.recurrentProducts)
       try recurrent.multiply(gates(hiddenGates, at: t), into: dInitialHidden, accumulating: true)
+      probe?.visit("gradient of the hidden state of \(names.layer)", dInitialHidden, timeStep: t)
     }
     timer?.enter(.inputProducts)
     try input.backward(inputGates.matrix(steps * streams, 3 * size), into: dInput)

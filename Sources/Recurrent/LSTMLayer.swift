@@ -8,6 +8,7 @@ import Kernels
 package final class LSTMLayer: RecurrentLayer {
   package let hidden: StateTape
   package var timer: PhaseTimer?
+  package var probe: NonFiniteProbe?
   private let cells: StateTape
   private let arithmetic: Arithmetic
   private let weights: LayerWeights
@@ -48,12 +49,19 @@ package final class LSTMLayer: RecurrentLayer {
   package func forward(_ x: MatrixView, steps: Int) throws -> MatrixView {
     timer?.enter(.inputProducts)
     try input.forward(x, into: gates.matrix(steps * streams, 4 * size))
+    probe?.visit("input product of \(names.layer)", gates.matrix(steps * streams, 4 * size), streams: streams)
     for t in 0..<steps {
       timer?.enter(.recurrentProducts)
       try recurrent.forward.multiply(hidden.slot(t), into: gates(at: t), accumulating: true)
+      probe?.visit("recurrent product of \(names.layer)", gates(at: t), timeStep: t)
       timer?.enter(.gates)
       LSTMStep(gates: gates(at: t), cellBefore: cells.slot(t), cell: cells.slot(t + 1), arithmetic)
         .forward(bias: weights.bias.pointer, hidden: hidden.slot(t + 1))
+      if let probe {
+        probe.visit("gates of \(names.layer)", gates(at: t), timeStep: t)
+        probe.visit("cell state of \(names.layer)", cells.slot(t + 1), timeStep: t)
+        probe.visit("hidden state of \(names.layer)", hidden.slot(t + 1), timeStep: t)
+      }
     }
     return hidden.after(steps: steps)
   }
@@ -68,9 +76,12 @@ package final class LSTMLayer: RecurrentLayer {
         .backward(
           dOutput: dOutput.rows((t * streams)..<((t + 1) * streams)), dHidden: dInitialHidden,
           dCell: dCell.matrix(streams, size))
+      probe?.visit("gradient of the gates of \(names.layer)", gates(at: t), timeStep: t)
+      probe?.visit("gradient of the cell state of \(names.layer)", dCell.matrix(streams, size), timeStep: t)
       if t == 0 && !toInitialStates { break }
       timer?.enter(.recurrentProducts)
       try recurrent.multiply(gates(at: t), into: dInitialHidden)
+      probe?.visit("gradient of the hidden state of \(names.layer)", dInitialHidden, timeStep: t)
     }
     timer?.enter(.inputProducts)
     try input.backward(gates.matrix(steps * streams, 4 * size), into: dInput)

@@ -25,6 +25,14 @@ package final class LanguageModel {
     }
   }
 
+  /// Sees each tensor of a training pass, in a replay.
+  package var probe: NonFiniteProbe? {
+    didSet {
+      head.probe = probe
+      for layer in layers { layer.probe = probe }
+    }
+  }
+
   private let shape: ModelShape
   private let dropout: Dropout
   private let embedding: Embedding
@@ -66,13 +74,14 @@ package final class LanguageModel {
     self.tokens = tokens
     layers = try (0..<shape.layers).map {
       try makeLayer(
-        $0, of: weights, window: batch.window, streams: streams, tokens: $0 == 0 ? tokens : nil, team: team)
+        $0, of: weights, window: batch.mostSteps, streams: streams, tokens: $0 == 0 ? tokens : nil, team: team)
     }
     embedding = try Embedding(
       vocabularySize: vocabularySize, size: shape.embeddingSize, rows: batch.rows, levels: batch.tree.root.level,
       weights.arithmetic)
     head = try SoftmaxHead(
       weights, rows: batch.rows, shards: batch.shards.count, training: training, chunkFloats: chunkFloats)
+    head.streams = streams
     embedded = try FloatBuffer(count: batch.rows * shape.embeddingSize)
     let drops = training && dropout.isActive
     dropped = try (0..<(drops ? shape.layers : 0)).map { _ in
@@ -100,6 +109,11 @@ package final class LanguageModel {
     batch.prepare(steps: steps)
     inputs.removeAll(keepingCapacity: true)
     var x = embed(window, once: !dropout.isActive)
+    if let probe {
+      x.rows == window.rows
+        ? probe.visit("embedding", x, streams: window.streams)
+        : probe.visit("embedding", x, rowKind: "distinct token")
+    }
     drop(x, into: x, connection: 0, step: step)
     for (index, layer) in layers.enumerated() {
       inputs.append(x)
@@ -119,7 +133,9 @@ package final class LanguageModel {
         x, targets: window.targets, rows: gradient.rows, with: product, dInput: d, gradient: gradient.decoder,
         shardLosses: shardLosses.baseAddress! + shard)
       shard += gradient.rows.shardCount
+      probe?.visit("gradient of \(shape.decoderWeightName)", gradient.decoder.weight)
     }
+    probe?.visit("gradient of the last layer's output", d, streams: window.streams)
     var free = 1
     for index in layers.indices.reversed() {
       drop(d, into: d, connection: index + 1, step: step)
@@ -131,6 +147,7 @@ package final class LanguageModel {
       for gradient in gradients {
         layers[index].writeGradients(
           input: input, rows: gradient.rows, with: product, to: gradient.store, steps: steps)
+        if let probe { inspect(gradient, layer: index, probe) }
       }
       d = dInput
       free = 1 - free
@@ -141,9 +158,17 @@ package final class LanguageModel {
       embedding.writeGradient(
         tokens.shards?.tokens ?? window.inputs, d, rows: tokens.shards?.entries(of: gradient.rows) ?? gradient.rows,
         to: gradient.embedding, of: gradient.store)
+      probe?.visit("gradient of encoder.weight", gradient.embedding)
     }
     for layer in layers { layer.carry(steps: steps) }
     timer?.enter(.other)
+  }
+
+  private func inspect(_ gradient: NodeGradient, layer index: Int, _ probe: NonFiniteProbe) {
+    for parameter in shape.layout.parameters
+    where parameter.name.hasPrefix("rnn.") && parameter.name.hasSuffix("_l\(index)") {
+      probe.visit("gradient of \(parameter.name)", gradient.store.matrix(parameter.name))
+    }
   }
 
   /// One window forward, without dropout: fills ``shardLosses`` and carries the states over.

@@ -34,6 +34,9 @@ package protocol RecurrentLayer: AnyObject {
   /// Tells a benchmark what the layer is busy with.
   var timer: PhaseTimer? { get set }
 
+  /// Sees each tensor of a pass, in a replay.
+  var probe: NonFiniteProbe? { get set }
+
   /// dL/dh(−1), [B, H], after a backward to the initial states: for gradient checks.
   var dInitialHidden: MatrixView { get }
   /// dL/dc(−1), [B, H]; LSTM only.
@@ -94,12 +97,15 @@ struct LayerProducts {
 
 /// Names of a layer's parameters.
 struct LayerNames {
+  /// As messages name it, from 0 as in the parameters' names.
+  let layer: String
   let inputWeight: String
   let hiddenWeight: String
   let inputBias: String
   let hiddenBias: String
 
   init(_ layer: Int) {
+    self.layer = "layer \(layer)"
     inputWeight = "rnn.weight_ih_l\(layer)"
     hiddenWeight = "rnn.weight_hh_l\(layer)"
     inputBias = "rnn.bias_ih_l\(layer)"

@@ -8,6 +8,7 @@ import Kernels
 package final class ResetBeforeGRULayer: RecurrentLayer {
   package let hidden: StateTape
   package var timer: PhaseTimer?
+  package var probe: NonFiniteProbe?
   private let weights: ModelWeights
   private let index: Int
   private let names: LayerNames
@@ -74,6 +75,7 @@ package final class ResetBeforeGRULayer: RecurrentLayer {
     let biases = weights.gruBiases(ofLayer: index)
     timer?.enter(.inputProducts)
     try input.forward(x, into: gates.matrix(steps * streams, 3 * size))
+    probe?.visit("input product of \(names.layer)", gates.matrix(steps * streams, 3 * size), streams: streams)
     for t in 0..<steps {
       let step = step(t)
       timer?.enter(.recurrentProducts)
@@ -86,6 +88,8 @@ package final class ResetBeforeGRULayer: RecurrentLayer {
         to: gates(at: t).columns(newState))
       timer?.enter(.gates)
       step.forwardResetBeforeOutput(biases, hidden: hidden.slot(t + 1))
+      probe?.visit("gates of \(names.layer)", gates(at: t), timeStep: t)
+      probe?.visit("hidden state of \(names.layer)", hidden.slot(t + 1), timeStep: t)
     }
     return hidden.after(steps: steps)
   }
@@ -105,9 +109,11 @@ package final class ResetBeforeGRULayer: RecurrentLayer {
       timer?.enter(.gates)
       step.backwardResetBeforeGates(
         dResetHidden: dResetHidden.matrix(streams, size), dHiddenBefore: dInitialHidden)
+      probe?.visit("gradient of the gates of \(names.layer)", gates(at: t), timeStep: t)
       if t == 0 && !toInitialStates { break }
       timer?.enter(.recurrentProducts)
       try recurrent.multiply(dense(gates(at: t).columns(resetAndUpdate)), into: dInitialHidden, accumulating: true)
+      probe?.visit("gradient of the hidden state of \(names.layer)", dInitialHidden, timeStep: t)
     }
     timer?.enter(.inputProducts)
     try input.backward(gates.matrix(steps * streams, 3 * size), into: dInput)

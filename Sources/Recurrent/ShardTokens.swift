@@ -18,14 +18,15 @@ final class ShardTokens {
   ///
   /// The bound is half of a full window's rows in a shard. Then at least half of the work of two products is saved
   /// whatever the text, against one pass over the gates' gradients that adds them up; and the sums need at most half
-  /// the memory of those gradients. Beyond it a text still repeats its tokens, but nothing says how often.
+  /// the memory of those gradients. Beyond it a text still repeats its tokens, but nothing says how often. A full window
+  /// is the configured one, also where streams are shorter.
   static func pay(vocabularySize: Int, batch: LocalBatch) -> Bool {
     2 * vocabularySize * batch.tree.count <= batch.window * batch.globalStreams
   }
 
   init(vocabularySize: Int, batch: LocalBatch, _ arithmetic: Arithmetic) {
     self.batch = batch
-    batch.prepare(steps: batch.window)
+    batch.prepare(steps: batch.mostSteps)
     var capacity = 0
     nodes = batch.nodes.map { positions in
       var (begin, entries) = (0, 0)

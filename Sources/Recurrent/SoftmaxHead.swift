@@ -17,6 +17,9 @@ package final class SoftmaxHead {
   private static let blockRows = 256
 
   package var timer: PhaseTimer?
+  var probe: NonFiniteProbe?
+  /// Streams of the window, by which a probe tells what a row is.
+  var streams = 1
   private let weights: ModelWeights
   private let forward: Product
   private let backward: Product?
@@ -39,12 +42,8 @@ package final class SoftmaxHead {
     self.weights = weights
     let (v, h) = (weights.shape.vocabularySize, weights.shape.hiddenSize)
     (vocabularySize, hiddenSize) = (v, h)
-    // Even, because bf16 products take rows in pairs, and chunks must not change which.
-    let unit = 2
-    let wanted =
-      chunkFloats.map { $0 / v } ?? Self.chunkRows(rows: rows, shards: shards, vocabularySize: v, hiddenSize: h)
-    chunkRows = min(rows, max(unit, wanted / unit * unit))
-    blockRows = max(1, min(chunkRows, max(Self.blockRows, Self.blockFloats / vocabularySize)))
+    (chunkRows, blockRows) = Self.rows(
+      rows, shards: shards, vocabularySize: v, hiddenSize: h, chunkFloats: chunkFloats)
     forward = try Product(weights.decoder.forward)
     backward = training ? try weights.decoder.backward.map { try Product($0) } : nil
     logits = try FloatBuffer(count: (training ? chunkRows : blockRows) * vocabularySize)
@@ -62,6 +61,17 @@ package final class SoftmaxHead {
     losses.deallocate()
     sequence.deallocate()
     chunkEnds.deallocate()
+  }
+
+  /// The most rows of a chunk and of a block.
+  static func rows(
+    _ rows: Int, shards: Int, vocabularySize v: Int, hiddenSize h: Int, chunkFloats: Int? = nil
+  ) -> (chunk: Int, block: Int) {
+    // Even, because bf16 products take rows in pairs, and chunks must not change which.
+    let unit = 2
+    let wanted = chunkFloats.map { $0 / v } ?? chunkRows(rows: rows, shards: shards, vocabularySize: v, hiddenSize: h)
+    let chunk = min(rows, max(unit, wanted / unit * unit))
+    return (chunk, max(1, min(chunk, max(blockRows, blockFloats / v))))
   }
 
   /// The rows of a chunk that need least memory: logits of 2^k shards, and a partial sum for each level above.
@@ -129,17 +139,18 @@ package final class SoftmaxHead {
     _ input: MatrixView, targets allTargets: UnsafeMutableBufferPointer<Int32>, rows: ShardRows,
     shardLosses: UnsafeMutablePointer<Double>
   ) throws {
-    var start = 0
-    for (shard, end) in rows.ends.enumerated() {
-      shardLosses[shard] = 0
-      while start < Int(end) {
-        let range = start..<min(start + blockRows, Int(end))
-        gather(range, of: rows, input, allTargets)
-        let block = logits.matrix(range.count, vocabularySize)
-        try forward.multiply(hidden.matrix(range.count, hiddenSize), into: block)
-        weights.arithmetic.softmaxLoss(block, bias: bias, targets: targets.baseAddress!, losses: losses.baseAddress!)
-        for i in 0..<range.count { shardLosses[shard] += losses[i] }
-        start = range.upperBound
+    for shard in 0..<rows.shardCount { shardLosses[shard] = 0 }
+    // A row's loss depends on that row alone, so a block may hold the rows of several shards.
+    var shard = 0
+    for start in stride(from: 0, to: rows.count, by: blockRows) {
+      let range = start..<min(start + blockRows, rows.count)
+      gather(range, of: rows, input, allTargets)
+      let block = logits.matrix(range.count, vocabularySize)
+      try forward.multiply(hidden.matrix(range.count, hiddenSize), into: block)
+      weights.arithmetic.softmaxLoss(block, bias: bias, targets: targets.baseAddress!, losses: losses.baseAddress!)
+      for position in range {
+        while position >= Int(rows.ends[shard]) { shard += 1 }
+        shardLosses[shard] += losses[position - start]
       }
     }
   }
@@ -179,6 +190,14 @@ package final class SoftmaxHead {
     let dInput: MatrixView
     let shardLosses: UnsafeMutablePointer<Double>
 
+    /// Shows rows of a subtree, from `first` on in the order in which it lists them, with the stream and time step of each.
+    func visit(_ block: MatrixView, _ tensor: String, _ first: Int, _ probe: NonFiniteProbe) {
+      for i in 0..<block.rows where probe.first == nil {
+        let row = Int(rows.rows[first + i])
+        probe.visit(tensor, block.rows(i..<(i + 1)), row: row % head.streams, timeStep: row / head.streams)
+      }
+    }
+
     func rowRange(of shards: Range<Int>) -> Range<Int> {
       let start = shards.lowerBound == 0 ? 0 : Int(rows.ends[shards.lowerBound - 1])
       return start..<Int(rows.ends[shards.upperBound - 1])
@@ -192,8 +211,19 @@ package final class SoftmaxHead {
         let count = min(head.blockRows, range.count - start)
         let block = head.logits.matrix(count, v, offset: start * v)
         try head.forward.multiply(head.hidden.matrix(count, h, offset: start * h), into: block)
+        if let probe = head.probe { visit(block, "logits", range.lowerBound + start, probe) }
         head.weights.arithmetic.softmaxGradient(
           block, bias: head.bias, targets: head.targets.baseAddress! + start, losses: head.losses.baseAddress! + start)
+        if let probe = head.probe {
+          for i in 0..<count {
+            // Losses are sums in Double; one that is finite there is finite.
+            var loss = head.losses[start + i].isFinite ? 0 : Float(head.losses[start + i])
+            withUnsafeMutablePointer(to: &loss) {
+              visit(MatrixView($0, rows: 1, columns: 1), "loss", range.lowerBound + start + i, probe)
+            }
+          }
+          visit(block, "gradient of the logits", range.lowerBound + start, probe)
+        }
         let dBlock = head.dHidden.matrix(count, h)
         try backward.multiply(block, into: dBlock)
         for i in 0..<count {

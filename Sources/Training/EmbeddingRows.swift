@@ -49,9 +49,7 @@ final class EmbeddingRows {
     let batch = model.batch
     var (starts, bytes, next) = ([[Int]](), [Range<Int>](), 0)
     for worker in 0..<group.count {
-      let theirs = LocalBatch(
-        window: batch.window, streams: batch.globalStreams, shards: batch.tree.count, rank: worker,
-        workers: group.count)
+      let theirs = batch.ofWorker(worker, of: group.count)
       let first = next
       starts.append(
         theirs.nodes.map { node in
@@ -66,11 +64,11 @@ final class EmbeddingRows {
     lists.initialize(repeating: 0)
     seen = .allocate(capacity: (shape.vocabularySize + 63) / 64)
     seen.initialize(repeating: 0)
-    let rows = group.count > 1 && !reduction.readsInPlace ? batch.window * batch.globalStreams : 0
+    let rows = group.count > 1 && !reduction.readsInPlace ? batch.mostSteps * batch.globalStreams : 0
     outgoing = try FloatBuffer(count: rows * width)
     incoming = try FloatBuffer(count: rows * width)
-    pieces.reserveCapacity(batch.window * batch.globalStreams)
-    tokens.reserveCapacity(batch.window * batch.globalStreams)
+    pieces.reserveCapacity(batch.mostSteps * batch.globalStreams)
+    tokens.reserveCapacity(batch.mostSteps * batch.globalStreams)
     sending.reserveCapacity(group.count)
     receiving.reserveCapacity(group.count)
   }

@@ -23,6 +23,10 @@ package final class Evaluator {
     package var bitsPerToken: Double { natsPerToken / log(2) }
   }
 
+  /// The shards that losses are summed in where no run has set any: a number that follows from the streams alone, so
+  /// that the last bits are the same on any number of workers. They bound that number.
+  package static func shards(streams: Int) -> Int { min(streams, 4096) }
+
   private let group: any WorkerGroup
   private let model: LanguageModel
   private let streams: TokenStreams
@@ -41,11 +45,13 @@ package final class Evaluator {
   ) throws {
     self.group = group
     // Says so where there are too few tokens, before anything is made for that many streams.
-    _ = try StreamLayout(tokens: source.count, streams: count, window: length, remainder: .kept)
-    let batch = LocalBatch(window: length, streams: count, shards: shards, rank: group.rank, workers: group.count)
+    let layout = try StreamLayout(tokens: source.count, streams: count, window: length, remainder: .kept)
+    let batch = LocalBatch(
+      window: length, mostSteps: layout.steps(inWindow: 0), streams: count, shards: shards, rank: group.rank,
+      workers: group.count)
     streams = try TokenStreams(source: source, streams: count, local: batch.streams, window: length, remainder: .kept)
     model = try LanguageModel(weights, batch: batch, training: false)
-    window = Window(steps: length, streams: batch.streams.count)
+    window = Window(steps: batch.mostSteps, streams: batch.streams.count)
     losses = .allocate(capacity: shards)
     losses.initialize(repeating: 0)
     let width = MemoryLayout<Double>.stride

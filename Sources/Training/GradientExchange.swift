@@ -14,6 +14,8 @@ package struct StepOutcome: Sendable, Equatable {
   package var gradientNorm = 0.0
   /// A stop signal has reached some worker.
   package var stopRequested = false
+
+  package var isFinite: Bool { lossSum.isFinite && gradientNorm.isFinite }
 }
 
 /// Adds up the gradients of all workers, clips them by their global norm, updates the weights, and hands every worker
@@ -72,7 +74,9 @@ package final class GradientExchange {
     self.sharesWeights = sharesWeights
     let (layout, arithmetic) = (model.weights.parameters.layout, model.weights.arithmetic)
     self.arithmetic = arithmetic
-    let isSparse = isEmbeddingSparse ?? Self.isSparse(model, kind, weightDecay: weightDecay, method)
+    let isSparse =
+      isEmbeddingSparse
+      ?? Self.isSparse(model.weights.shape, model.batch, kind, weightDecay: weightDecay, method)
     let sparsePrefix = isSparse ? layout["encoder.weight"]?.range.upperBound ?? 0 : 0
     let arena = SegmentedArena(count: layout.count, workers: group.count, sparsePrefix: sparsePrefix)
     self.arena = arena
@@ -122,17 +126,17 @@ package final class GradientExchange {
 
   /// Whether the embedding's rows are worth telling apart: the vocabulary is large against a window, and the update
   /// rule leaves rows with a zero gradient as they are. Follows from the configuration alone.
-  private static func isSparse(
-    _ model: LanguageModel, _ kind: OptimizerKind, weightDecay: Double, _ method: TrainingConfiguration.Exchange
+  static func isSparse(
+    _ shape: ModelShape, _ batch: LocalBatch, _ kind: OptimizerKind, weightDecay: Double,
+    _ method: TrainingConfiguration.Exchange
   ) -> Bool {
-    let shape = model.weights.shape
     let leavesZerosAlone =
       switch kind {
       case .sgd(momentum: 0), .adagrad: weightDecay == 0
       default: false
       }
     return method == .tree && leavesZerosAlone && !shape.tied
-      && 2 * model.batch.window * model.batch.globalStreams <= shape.vocabularySize
+      && 2 * batch.window * batch.globalStreams <= shape.vocabularySize
   }
 
   deinit {
@@ -145,9 +149,11 @@ package final class GradientExchange {
   /// - Parameters:
   ///   - scale: what turns summed gradients into the gradient: 1 / tokens, or 1 / streams.
   ///   - failure: an error of this worker's forward or backward pass. Then every worker throws it.
+  ///   - skipsNonFinite: whether an outcome that is not finite leaves weights, slots and the count of updates as they
+  ///     are. All workers decide alike, since all have the same outcome.
   ///   - check: sees the outcome before any weight changes, the same on every worker; what it throws stops the step.
   package func step(
-    scale: Double, clipNorm: Double, learningRate: Double, failure: (any Error)? = nil,
+    scale: Double, clipNorm: Double, learningRate: Double, failure: (any Error)? = nil, skipsNonFinite: Bool = false,
     check: (StepOutcome) throws -> Void
   ) throws -> StepOutcome {
     let timer = model.timer
@@ -161,6 +167,11 @@ package final class GradientExchange {
     } catch {
       clearEmbedding()
       throw error
+    }
+    if skipsNonFinite, !outcome.isFinite {
+      clearEmbedding()
+      timer?.enter(.other)
+      return outcome
     }
     let factor = GradientNorm.clippingFactor(norm: outcome.gradientNorm, limit: clipNorm)
     let segmentStart = arena.segments[group.rank].lowerBound
@@ -230,6 +241,9 @@ package final class GradientExchange {
     try group.allReduceSum(total.buffer)
     return (total.pointer + own.lowerBound, blocks)
   }
+
+  /// Summed cross-entropy of each gradient shard in the last step, in nats: of all workers.
+  package var shardLosses: UnsafeBufferPointer<Double> { UnsafeBufferPointer(losses) }
 
   /// Tells all workers the sums of squares, losses and flags of each.
   private func gatherRecords(

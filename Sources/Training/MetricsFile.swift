@@ -15,6 +15,8 @@ package struct StepRecord: Sendable, Equatable {
   /// Global norm of the gradient before clipping.
   package var gradientNorm: Double
   package var learningRate: Double
+  /// Whether the update was left out, because loss or gradient were not finite.
+  package var isSkipped = false
 }
 
 /// One validation.
@@ -77,9 +79,9 @@ final class MetricsFile {
       switch row {
       case .step(let r):
         text += """
-          {"step":\(r.step),"epoch":\(r.epoch),"loss":\(r.loss),"tokens":\(r.tokens),\
-          "tokens_per_second":\(fixed(r.tokensPerSecond, 1)),"gradient_norm":\(r.gradientNorm),\
-          "learning_rate":\(r.learningRate)}\n
+          {"step":\(r.step),"epoch":\(r.epoch),"loss":\(json(r.loss)),"tokens":\(r.tokens),\
+          "tokens_per_second":\(fixed(r.tokensPerSecond, 1)),"gradient_norm":\(json(r.gradientNorm)),\
+          "learning_rate":\(r.learningRate)\(r.isSkipped ? ",\"skipped\":true" : "")}\n
           """
       case .validation(let r):
         text += """
@@ -98,7 +100,7 @@ final class MetricsFile {
     }
   }
 
-  /// JSON has no infinity, which the perplexity of a run that goes astray may well be.
+  /// JSON has neither NaN nor infinity, which the loss of a step that was left out is, and a perplexity may be.
   private func json(_ value: Double) -> String { value.isFinite ? "\(value)" : "null" }
 
   /// The lines of an existing file whose step is at most `step`; a torn last line is dropped.

@@ -43,6 +43,8 @@ final class RunJournal {
   /// Notes one step. `seconds` is what it took.
   func record(_ record: StepRecord, tokens: Int, seconds: Double) throws {
     try metrics.append(record)
+    // A step that was left out has no loss to count.
+    guard !record.isSkipped else { return }
     interval.loss += record.loss
     interval.steps += 1
     interval.tokens += tokens
@@ -72,6 +74,12 @@ final class RunJournal {
     logger.info("\(text)")
   }
 
+  /// As ``say(_:)``, for what a person should not overlook.
+  func warn(_ text: String) {
+    progress.clear()
+    logger.warning("\(text)")
+  }
+
   /// Shows what the run is busy with on a terminal.
   func show(_ text: @autoclosure () -> String) {
     if isTerminal { progress.update(text()) }
@@ -98,8 +106,6 @@ final class RunJournal {
       + "\(unit.text(loss))  \(grouped(Int(rate))) tokens/s  |g| \(fixed(record.gradientNorm, 3))  "
       + "lr \(significant(record.learningRate))  left \(readable(seconds: left))"
   }
-
-  private func significant(_ value: Double) -> String { String(format: "%.4g", value) }
 }
 
 /// Sums over the steps since the last progress line.

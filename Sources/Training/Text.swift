@@ -3,6 +3,9 @@ import Foundation
 /// A number with so many digits behind the point, in C's format: the same in every locale.
 package func fixed(_ value: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", value) }
 
+/// A number to four significant digits, in C's format: the same in every locale.
+func significant(_ value: Double) -> String { String(format: "%.4g", value) }
+
 /// A whole number with thousands apart: 12 345 678 reads better than 12345678.
 package func grouped(_ value: Int) -> String {
   let digits = String(value.magnitude)

@@ -18,8 +18,8 @@ extension Trainer {
     try verification.settle()
     // The last update may have overflowed where loss and gradient had not: the good checkpoints must not make room for
     // this. All workers hold the same weights, so all of them throw.
-    guard model.weights.parameters.values.buffer.allSatisfy(\.isFinite) else {
-      throw divergence("some weights are not finite numbers", at: "step \(position.step)")
+    guard hasFiniteWeights else {
+      throw try divergence(after: .weights, "some weights are not finite numbers", loss: .nan)
     }
     StopSignal.promise = .stopAfterCheckpoint
     defer { StopSignal.promise = .stopAfterStep }
@@ -35,6 +35,7 @@ extension Trainer {
       self.store = store
       journal?.say("wrote \(path)")
     }
+    lastCheckpoint = CheckpointStore.path(step: position.step, in: configuration.run.directory)
   }
 
   private func write(to path: String, states: [GatheredState], slots: [FloatBuffer]) throws {
@@ -72,7 +73,9 @@ extension Trainer {
     let trainingState = [
       "tokens": Double(position.tokens), "corpus_tokens": Double(streams.layout.tokens),
       CheckpointHeader.validationDue: validationIsDue ? 1 : 0,
+      "skipped_steps": Double(skippedSteps), "skipped_in_a_row": Double(skippedInARow),
     ]
+    .merging(trend.state) { mine, _ in mine }
     .merging(journal?.state ?? [:]) { mine, _ in mine }
     return CheckpointHeader(
       step: position.step, epoch: position.epoch, window: position.window,
@@ -123,6 +126,11 @@ extension Trainer {
     let header = checkpoint.header
     // The epoch ended without its validation, or a signal broke it off.
     validationIsDue = position.epoch > header.epoch || header.isValidationDue
+    lastCheckpoint = checkpoint.path
+    // Absent from files of versions that stopped at the first such step.
+    skippedSteps = header.trainingState.count("skipped_steps") ?? 0
+    skippedInARow = header.trainingState.count("skipped_in_a_row") ?? 0
+    trend.restore(header.trainingState)
     schedule.restore(header.scheduleState)
     bestValidation = header.bestValidation
     let optimizer = exchange.optimizer
@@ -156,18 +164,15 @@ extension Trainer {
   }
 
   /// A state of all streams, [B, H].
-  private struct GatheredState {
+  struct GatheredState {
     let name: String
     let values: FloatBuffer
   }
 
-  private func gatherStates() throws -> [GatheredState] {
+  func gatherStates() throws -> [GatheredState] {
     let size = model.weights.shape.hiddenSize
     let ranges = (0..<group.count).map { worker in
-      let streams = LocalBatch(
-        window: 1, streams: model.batch.globalStreams, shards: model.batch.tree.count, rank: worker,
-        workers: group.count
-      ).streams
+      let streams = model.batch.ofWorker(worker, of: group.count).streams
       return (streams.lowerBound * size)..<(streams.upperBound * size)
     }
     return try model.states.map { name, values in
@@ -175,7 +180,7 @@ extension Trainer {
     }
   }
 
-  private func gatherSlots() throws -> [FloatBuffer] {
+  func gatherSlots() throws -> [FloatBuffer] {
     let count = model.weights.parameters.layout.count
     let optimizer = exchange.optimizer
     // Not a question of one worker's segment: in a small model one of several may own all of it.

@@ -30,6 +30,26 @@ extension Trainer {
     return precision
   }
 
+  /// This worker's part of the batch, with windows as long as the training split can fill.
+  static func localBatch(
+    _ group: any WorkerGroup, _ configuration: RunConfiguration, _ corpus: CorpusReader
+  ) throws -> LocalBatch {
+    let data = configuration.data
+    var steps: Int?
+    do {
+      let layout = try StreamLayout(
+        tokens: corpus.tokenCount(.train), streams: data.streams, window: data.window,
+        remainder: configuration.epochRemainder)
+      steps = layout.steps(inWindow: 0)
+    } catch {
+      // TokenStreams says so with the corpus's name; until then a batch of the least memory.
+      steps = 1
+    }
+    return LocalBatch(
+      window: data.window, mostSteps: steps, streams: data.streams, shards: configuration.training.gradientShards,
+      rank: group.rank, workers: group.count)
+  }
+
   /// Checks that a run with `configuration` may resume from a checkpoint.
   static func check(_ reader: CheckpointReader, _ configuration: RunConfiguration, _ corpus: CorpusReader) throws {
     let saved = try reader.savedConfiguration()
@@ -113,6 +133,10 @@ extension Trainer {
       "\(kind), \(batch.tree.count) gradient shards, \(model.weights.precision), "
         + "\(model.weights.arithmetic.instructionSet.name); run directory \(configuration.run.directory)")
     if !verification.isSettled { journal.say("the corpus's digests are computed beside the training") }
+    journal.say(budget.text)
+    if configuration.training.verifyEvery > 0, !hasOwnWeights {
+      journal.say("training.verify_every compares nothing here: the workers have one copy of the weights")
+    }
     guard let checkpoint else { return }
     journal.say("going on from \(checkpoint.path): step \(grouped(position.step)), epoch \(position.epoch + 1)")
     guard let saved = try? checkpoint.savedConfiguration() else { return }
@@ -120,5 +144,6 @@ extension Trainer {
       journal.say(
         "changed since: \(difference.key) from \(difference.saved ?? "unset") to \(difference.requested ?? "unset")")
     }
+    for change in scheduleChanges(since: saved, checkpoint.header) { journal.say(change) }
   }
 }

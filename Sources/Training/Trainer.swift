@@ -31,7 +31,15 @@ package final class Trainer {
     package var slotFloats: Int
   }
 
+  /// What a trainer is made for.
+  package enum Purpose: Sendable {
+    case run
+    /// Computes as the run would, and writes nothing.
+    case trial
+  }
+
   let group: any WorkerGroup
+  let purpose: Purpose
   let configuration: RunConfiguration
   let corpus: CorpusReader
   let model: LanguageModel
@@ -39,13 +47,24 @@ package final class Trainer {
   let evaluator: Evaluator?
   let streams: TokenStreams
   let totalSteps: Int
+  let budget: MemoryBudget
   var position = TrainingPosition()
   var schedule: Schedule
   var bestValidation: Double?
+  /// The path of the checkpoint that this run last wrote or resumed from. Known to every worker.
+  var lastCheckpoint: String?
+  /// Steps left out since the run began, and without a good one between them (`training.on_nonfinite`).
+  var skippedSteps = 0
+  var skippedInARow = 0
+  var trend = LossTrend()
+  /// The step after which the workers' weights were last found to be the same.
+  var verifiedStep = 0
   /// The journal and the store exist on the first worker only.
   var journal: RunJournal?
   var store: CheckpointStore?
   let logger: Logger
+  /// For tests, which harm a step: called after the pass of each step, before gradients are exchanged.
+  package var didPass: ((_ step: Int, _ model: LanguageModel) -> Void)?
   private let window: Window
   /// Who makes products together: then passes are collective.
   private let team: ProductTeam?
@@ -64,10 +83,11 @@ package final class Trainer {
   ///   - digestPatience: how long to wait for the digests of the corpus before training goes on beside them.
   /// - Throws: ``WorkerFailure``, the same on all workers: what a configuration, corpus, checkpoint or directory lacks.
   package init(
-    _ group: any WorkerGroup, configuration: RunConfiguration, resume: String? = nil, arithmetic: Arithmetic,
-    logger: Logger, digestPatience: Duration = CorpusVerification.patience
+    _ group: any WorkerGroup, configuration: RunConfiguration, resume: String? = nil, purpose: Purpose = .run,
+    arithmetic: Arithmetic, logger: Logger, digestPatience: Duration = CorpusVerification.patience
   ) throws {
     self.group = group
+    self.purpose = purpose
     self.configuration = configuration
     self.logger = logger
     let limit = configuration.training.stallTimeout
@@ -89,6 +109,9 @@ package final class Trainer {
       corpus, initialParameters: checkpoint == nil ? configuration.model.initialParameters : nil)
     self.corpus = corpus
     let shape = configuration.modelShape(vocabularySize: corpus.vocabulary.count)
+    let batch = try group.agreeing { try Self.localBatch(group, configuration, corpus) }
+    budget = try Self.memoryBudget(
+      group, configuration, corpus, shape, precision, batch: batch, resuming: checkpoint != nil)
     let (weights, isShared) = try ModelWeights.shared(
       by: group, shape, arithmetic, precision: precision, training: true,
       apart: training.exchange == .allreduce
@@ -99,16 +122,13 @@ package final class Trainer {
         try configuration.initialize(parameters, shape: shape)
       }
     }
-    let batch = LocalBatch(
-      window: configuration.data.window, streams: configuration.data.streams, shards: training.gradientShards,
-      rank: group.rank, workers: group.count)
     (streams, window) = try group.agreeing {
       try StopSignal.check()
       return (
         try TokenStreams(
           reader: corpus, split: .train, streams: batch.globalStreams, local: batch.streams, window: batch.window,
           remainder: configuration.epochRemainder),
-        Window(steps: batch.window, streams: batch.streams.count)
+        Window(steps: batch.mostSteps, streams: batch.streams.count)
       )
     }
     team = try ProductTeam(group, weights, batch: batch, sharesWeights: isShared)
@@ -129,14 +149,15 @@ package final class Trainer {
       position = try group.agreeing { [streams] in try Self.position(of: checkpoint, in: streams.layout, corpus) }
     }
     totalSteps = training.length.totalSteps(windows: streams.windowCount, from: position)
+    try group.agreeing { [totalSteps] in try configuration.checkSchedule(totalSteps: totalSteps) }
     schedule = configuration.learningRateSchedule(totalSteps: totalSteps)
     try verification.settle(atMost: digestPatience)
     try group.agreeing {
       try StopSignal.check()
       if let checkpoint { try restore(from: checkpoint) }
-      if group.rank == 0 { try openRunDirectory(resuming: checkpoint) }
+      if group.rank == 0, purpose == .run { try openRunDirectory(resuming: checkpoint) }
     }
-    try warnOfCrowdedHosts()
+    if purpose == .run { try warnOfCrowdedHosts() }
   }
 
   /// Trains to the end of the configured epochs or steps, or until a stop signal; collective.
@@ -153,6 +174,7 @@ package final class Trainer {
   }
 
   private func train() throws -> Summary {
+    precondition(purpose == .run, "a trial is made step by step")
     let clock = ContinuousClock()
     StopSignal.promise = .stopAfterStep
     // A signal may have come while the run was being set up: then there is no step to wait for.
@@ -172,6 +194,13 @@ package final class Trainer {
       let (rate, epoch) = (schedule.rate(step: position.step, epoch: position.epoch), position.epoch + 1)
       let tokens = streams.tokens(inWindow: position.window)
       let outcome = try step(learningRate: rate, tokens: tokens)
+      let isSkipped = !outcome.isFinite
+      if isSkipped {
+        didSkip(outcome, step: position.step + 1)
+      } else {
+        skippedInARow = 0
+        trend.add(outcome.lossSum / Double(tokens))
+      }
       position.advance(tokens: tokens, windows: streams.windowCount)
       wasStopped = outcome.stopRequested
 
@@ -180,9 +209,12 @@ package final class Trainer {
         let seconds = (clock.now - start) / .seconds(1)
         let record = StepRecord(
           step: position.step, epoch: epoch, loss: outcome.lossSum / Double(tokens), tokens: position.tokens,
-          tokensPerSecond: Double(tokens) / seconds, gradientNorm: outcome.gradientNorm, learningRate: rate)
+          tokensPerSecond: Double(tokens) / seconds, gradientNorm: outcome.gradientNorm, learningRate: rate,
+          isSkipped: isSkipped)
         try alone { try journal.record(record, tokens: tokens, seconds: seconds) }
       }
+      let interval = configuration.training.verifyEvery
+      if interval > 0, position.step % interval == 0, hasOwnWeights { try verifyWeights() }
       var isBest = false
       if isDue(every: configuration.training.validateEvery) {
         validationIsDue = evaluator != nil
@@ -197,6 +229,7 @@ package final class Trainer {
     }
     group.enter(.ending, step: position.step)
     try group.agreeing { try journal?.flush() }
+    warnIfWorse()
     return Summary(
       position: position, validation: lastValidation,
       lossUnit: LossUnit(tokenizer: corpus.vocabulary.tokenizer.rawValue),
@@ -206,13 +239,16 @@ package final class Trainer {
   }
 
   /// One optimiser step over the window at hand.
-  private func step(learningRate: Double, tokens: Int) throws -> StepOutcome {
+  func step(learningRate: Double, tokens: Int) throws -> StepOutcome {
     var failure: (any Error)?
     do {
       try verification.check()
       window.steps = streams.steps(inWindow: position.window)
       try streams.read(window: position.window, inputs: window.inputs, targets: window.targets)
-      if team == nil { try model.trainingPass(window, step: position.step) }
+      if team == nil {
+        try model.trainingPass(window, step: position.step)
+        didPass?(position.step + 1, model)
+      }
     } catch {
       // The others are on their way into the exchange: the error goes with it, and all of them throw it.
       failure = error
@@ -221,6 +257,7 @@ package final class Trainer {
       // Nobody may be missing in a pass that the workers make together.
       try group.agree(failure)
       try alone { try model.trainingPass(window, step: position.step) }
+      didPass?(position.step + 1, model)
     }
     let scale =
       switch configuration.training.lossReduction {
@@ -229,38 +266,22 @@ package final class Trainer {
       }
     group.enter(.exchanging, step: position.step + 1)
     return try exchange.step(
-      scale: scale, clipNorm: configuration.training.clipNorm, learningRate: learningRate, failure: failure
+      scale: scale, clipNorm: configuration.training.clipNorm, learningRate: learningRate, failure: failure,
+      skipsNonFinite: configuration.training.onNonFinite == .skip
     ) { outcome in
-      guard outcome.lossSum.isFinite, outcome.gradientNorm.isFinite else {
-        throw divergence(outcome, learningRate: learningRate)
-      }
+      if !outcome.isFinite { try meet(nonFinite: outcome, learningRate: learningRate, tokens: tokens) }
     }
   }
 
-  private func divergence(_ outcome: StepOutcome, learningRate: Double) -> WorkerFailure {
-    divergence(
-      outcome.lossSum.isFinite ? "the gradient's norm is \(outcome.gradientNorm)" : "the loss is \(outcome.lossSum)",
-      at: "step \(position.step + 1) (epoch \(position.epoch + 1), learning rate \(learningRate))")
-  }
-
-  /// What all workers throw where all of them have met numbers that are none.
-  func divergence(_ what: String, at place: String) -> WorkerFailure {
-    let failure = Failure(
-      .softwareFault, "\(what), so the run has diverged", at: place,
-      remedy: "the checkpoints written before are intact: resume from one with a smaller optimizer.learning_rate or "
-        + "training.clip_norm")
-    return WorkerFailure(rank: 0, message: "\(failure)", exitStatus: failure.exitStatus, failedEverywhere: true)
-  }
-
   /// Whether something that happens every `interval` steps, at epoch ends and at the end happens now.
-  private func isDue(every interval: Int) -> Bool {
+  func isDue(every interval: Int) -> Bool {
     position.isAtEpochEnd || position.step == totalSteps || (interval > 0 && position.step % interval == 0)
   }
 
   /// Validates; collective. Returns whether the loss is the lowest so far.
   ///
   /// A stop signal breaks it off: then the validation stays due.
-  private func validate() throws -> Bool {
+  func validate() throws -> Bool {
     guard let evaluator else {
       validationIsDue = false
       return false
@@ -275,7 +296,8 @@ package final class Trainer {
     try verification.settle()
     validationIsDue = false
     guard result.natsPerToken.isFinite else {
-      throw divergence("the validation loss is \(result.natsPerToken)", at: "step \(position.step)")
+      throw try divergence(
+        after: .validationLoss, "the validation loss is \(Self.words(result.natsPerToken))", loss: result.natsPerToken)
     }
     lastValidation = result
     schedule.observe(validation: result.natsPerToken)
@@ -284,7 +306,11 @@ package final class Trainer {
     let record = ValidationRecord(
       step: position.step, epoch: position.isAtEpochEnd ? position.epoch : position.epoch + 1,
       natsPerToken: result.natsPerToken)
-    if let journal { try alone { try journal.record(record, isBest: isBest) } }
+    if let journal {
+      let isUseless = isWorseThanNothing(result.natsPerToken)
+      try alone { try journal.record(record, isBest: isBest && !isUseless) }
+      if isUseless { journal.warn("a model that knows nothing has a lower validation loss") }
+    }
     validatedStep = position.step
     return isBest
   }

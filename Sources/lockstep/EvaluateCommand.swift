@@ -18,7 +18,8 @@ struct EvaluateCommand: WorkerCommand {
     discussion: """
       The state is carried through the whole split and every prediction counts; the split's first token is predicted by \
       nothing. With --streams above 1 the split is cut into so many pieces that each start from a zero state: faster, \
-      and a little pessimistic.
+      and a little pessimistic. Products are computed in the precision of the run, f32 or bf16. The number of \
+      workers changes no bit.
       """)
 
   @Argument(help: "Checkpoint, or run directory (its latest).", completion: .file(), transform: PathName.expandingHome)
@@ -38,6 +39,7 @@ struct EvaluateCommand: WorkerCommand {
 
   @OptionGroup var kernels: KernelOptions
   @OptionGroup var memory: MemoryOptions
+  @OptionGroup var memoryLimit: MemoryLimitOption
 
   /// Time steps that are computed at once; states are carried on.
   private static let window = 64
@@ -52,6 +54,7 @@ struct EvaluateCommand: WorkerCommand {
     let natsPerToken: Double
     let perplexity: Double
     let bitsPerToken: Double
+    let precision: String
   }
 
   func run() throws {
@@ -74,26 +77,42 @@ struct EvaluateCommand: WorkerCommand {
       guard streams <= most else {
         throw Failure(.usage, "\(streams) streams are too many", at: "--streams", remedy: "give at most \(most)")
       }
-      guard group.count <= streams else {
+      guard group.count <= Evaluator.shards(streams: streams) else {
         throw Failure(
           .usage, "\(group.count) workers can't share \(streams == 1 ? "1 stream" : "\(streams) streams")",
           at: "--streams", remedy: "give at least one stream a worker, for example --streams \(group.count * 10)")
       }
     }
     let reader = try CheckpointReader.open(checkpoint, in: ".", by: group)
-    let (corpus, shape) = try group.agreeing {
+    let (corpus, saved) = try group.agreeing {
       let corpus = try CorpusReader(directory: self.corpus)
       try corpus.checkVocabulary(reader.vocabulary(), ofModel: reader.path)
-      return (corpus, try reader.modelShape())
+      return (corpus, try reader.savedConfiguration())
     }
     try group.compare(corpus)
-    let (weights, _) = try ModelWeights.shared(by: group, shape, arithmetic, training: false) {
+    let shape = saved.modelShape(vocabularySize: reader.header.vocabulary.count)
+    let precision: Precision = saved.training.precision == .bf16 && arithmetic.computes(in: .bf16) ? .bf16 : .f32
+    if group.rank == 0, saved.training.precision == .bf16, precision == .f32 {
+      StandardErrorLog.logger.info(
+        "the run computed in bf16, for which there are no instructions here: evaluated in f32")
+    }
+    let shards = Evaluator.shards(streams: streams)
+    let own = try group.agreeing {
+      try Evaluator.workerBytes(
+        shape, precision: precision, tokens: corpus.source(split).count, streams: streams, window: Self.window,
+        shards: shards, rank: group.rank, workers: group.count)
+    }
+    _ = try MemoryBudget(
+      group, weights: ModelWeights.bytes(shape, precision: precision, training: false),
+      areShared: group.count == 1 || group.sharesMemory, own: own, given: memoryLimit.size?.bytes,
+      key: MemoryLimitOption.key, what: "evaluation", remedy: "give fewer --streams")
+    let (weights, _) = try ModelWeights.shared(by: group, shape, arithmetic, precision: precision, training: false) {
       try reader.readParameters(into: $0)
     }
     let evaluator = try group.agreeing {
       try Evaluator(
         group, weights: weights, source: try corpus.source(split), streams: streams, window: Self.window,
-        shards: min(streams, max(8, group.count)))
+        shards: shards)
     }
     let verification = try CorpusVerification(group, corpus, reading: [(split, evaluator.tokens)])
     try verification.settle(atMost: CorpusVerification.patience)
@@ -110,17 +129,20 @@ struct EvaluateCommand: WorkerCommand {
           remedy: "the run had diverged; take an earlier checkpoint")
       }
     }
-    try group.onFirst { try show(result, of: reader, on: corpus) }
+    try group.onFirst { try show(result, of: reader, on: corpus, precision) }
   }
 
-  private func show(_ result: Evaluator.Result, of reader: CheckpointReader, on corpus: CorpusReader) throws {
+  private func show(
+    _ result: Evaluator.Result, of reader: CheckpointReader, on corpus: CorpusReader, _ precision: Precision
+  ) throws {
     if json {
       try printJSON(
         Report(
           checkpoint: reader.path, split: split.rawValue, tokens: result.tokens, natsPerToken: result.natsPerToken,
-          perplexity: result.perplexity, bitsPerToken: result.bitsPerToken))
+          perplexity: result.perplexity, bitsPerToken: result.bitsPerToken, precision: precision.rawValue))
     } else {
-      try StandardOutput.print("\(reader.path) on \(corpus.directory), \(split.rawValue) split:")
+      let note = precision == .bf16 ? ", bf16" : ""
+      try StandardOutput.print("\(reader.path) on \(corpus.directory), \(split.rawValue) split\(note):")
       try StandardOutput.print("  tokens          \(grouped(result.tokens))")
       try StandardOutput.print("  nats per token  \(fixed(result.natsPerToken, 4))")
       try StandardOutput.print("  perplexity      \(fixed(result.perplexity, 3))")

@@ -3,7 +3,9 @@ import Checkpoints
 import Failures
 import Files
 import Kernels
+import Recurrent
 import Training
+import Workers
 
 struct GenerateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -35,6 +37,7 @@ struct GenerateCommand: ParsableCommand {
   var seed: UInt64 = 1
 
   @OptionGroup var kernels: KernelOptions
+  @OptionGroup var memoryLimit: MemoryLimitOption
 
   func run() throws {
     guard length >= 0 else {
@@ -45,6 +48,10 @@ struct GenerateCommand: ParsableCommand {
     let reader = try CheckpointReader(path: try CheckpointStore.resolve(checkpoint, in: "."))
     let vocabulary = try reader.vocabulary()
     let start = try vocabulary.encode(prompt)
+    _ = try MemoryBudget(
+      SingleWorker(), weights: ModelWeights.bytes(try reader.modelShape(), precision: .f32, training: false),
+      areShared: true, own: 0, given: memoryLimit.size?.bytes, key: MemoryLimitOption.key, what: "generation",
+      remedy: "use a machine with more memory")
     let weights = try reader.makeModelWeights(arithmetic)
     weights.pack()
     let generator = try Generator(weights, vocabulary: vocabulary, sampler: sampler)

@@ -6,6 +6,7 @@ import Files
 import Foundation
 import Signals
 import Training
+import Workers
 
 struct PrepareCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -87,13 +88,17 @@ struct PrepareCommand: ParsableCommand {
   @Flag(help: "Replace the output if it is a corpus.")
   var force = false
 
+  @OptionGroup var memoryLimit: MemoryLimitOption
+
   func run() throws {
     let vocabulary = try givenVocabulary()
     let tokenizer = vocabulary?.tokenizer ?? tokenizer ?? .char
-    let recipe = try CorpusRecipe(
+    var recipe = try CorpusRecipe(
       texts: texts, splitting: .init(fractions: split, valid: valid, test: test), tokenizer: tokenizer,
       limits: .init(size: vocabularySize, minimumCount: minimumCount, for: tokenizer), vocabulary: vocabulary,
       unknown: unknown, shards: shards, output: output, replacesOutput: force)
+    let limits = MemoryLimit.leftToProcess() + MemoryLimit.ofHost(resident: ProcessMemory.current.resident)
+    recipe.memoryLimit = memoryLimit.size?.bytes ?? limits.map(\.bytes).min()
     let line = ProgressLine()
     StopSignal.promise = .endLeavingNothing
     do {

@@ -22,8 +22,9 @@ struct TrainCommand: WorkerCommand {
       """)
 
   @Argument(
-    help: "Configuration, YAML.", completion: .file(extensions: ["yaml", "yml"]), transform: PathName.expandingHome)
-  var config: String
+    help: "Configuration, YAML; not with --replay.", completion: .file(extensions: ["yaml", "yml"]),
+    transform: PathName.expandingHome)
+  var config: String?
 
   @Option(
     name: .customLong("set"), parsing: .singleValue,
@@ -34,6 +35,12 @@ struct TrainCommand: WorkerCommand {
     help: ArgumentHelp("Go on from a checkpoint: latest, best, or a path.", valueName: "checkpoint"),
     transform: PathName.expandingHome)
   var resume: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Compute again up to the step that such a report tells of, as one process, and name the first value that is not "
+        + "finite. Writes nothing.", valueName: "report"))
+  var replay: String?
 
   @Option(help: ArgumentHelp("Threads of this process that work together. (default: 1)", valueName: "n"))
   var workers: Int?
@@ -47,7 +54,12 @@ struct TrainCommand: WorkerCommand {
   @OptionGroup var memory: MemoryOptions
 
   func run() throws {
-    let (config, overrides, resume) = (config, overrides, resume)
+    if let replay { return try run(replay: replay) }
+    guard let config else {
+      throw Failure(
+        .usage, "there is no configuration to train by", remedy: "give a YAML file, or --replay with a report")
+    }
+    let (overrides, resume) = (overrides, resume)
     if !oneRunPerTask { try WorkerLaunch.refuseSeparateTasks(override: "--one-run-per-task") }
     let arithmetic = try kernels.arithmetic()
     let fingerprint = Fingerprint(command: "train", arithmetic, options: memory.settings)
@@ -59,6 +71,36 @@ struct TrainCommand: WorkerCommand {
       let summary = try trainer.run()
       if summary.wasStopped { throw Self.stopped(summary, configuration) }
       if group.rank == 0 { Self.report(summary, configuration) }
+    }
+  }
+
+  private func run(replay path: String) throws {
+    guard config == nil, resume == nil else {
+      throw Failure(
+        .usage, "a replay takes its configuration and checkpoint from the report", at: "--replay \(path)",
+        remedy: "leave out \(config ?? "--resume"); --set changes a key")
+    }
+    let (overrides, arithmetic) = (overrides, try kernels.arithmetic())
+    // Threads would only be idle; ranks are refused like any other wrong number of processes.
+    try WorkerLaunch.run(threads: 1) { group in
+      try group.agreeing {
+        guard group.count == 1 else {
+          throw Failure(
+            .usage, "a replay is one process", at: "--replay", remedy: "start it without mpirun: the bits are the same")
+        }
+        let replay = try Replay(path, overrides: overrides)
+        let logger = StandardErrorLog.logger
+        let start = replay.report.checkpoint ?? "the initial weights"
+        logger.info("replaying step \(grouped(replay.report.step)) from \(start), as one worker")
+        if replay.report.exchange == "allreduce", replay.report.workers > 1 {
+          logger.info("the run summed gradients by allreduce on \(replay.report.workers) workers: last bits may differ")
+        }
+        let result = try replay.run(arithmetic: arithmetic, logger: logger)
+        guard case .nothing = result else { return try StandardOutput.print(result.text) }
+        throw Failure(
+          .softwareFault, result.text, at: path,
+          remedy: "what the run met did not happen again: suspect the machine, or another build or instruction set")
+      }
     }
   }
 
@@ -77,6 +119,7 @@ struct TrainCommand: WorkerCommand {
       let nats = validation.natsPerToken
       lines.append("last validation: \(fixed(nats, 4)) nats/token, \(summary.lossUnit.text(nats))")
     }
+    lines.append("peak memory \(readable(bytes: ProcessMemory.current.peak)) in the first worker's process")
     lines.append("weights sha256 \(summary.weightDigest)")
     lines.append("checkpoints: \(configuration.run.directory)/latest, \(configuration.run.directory)/best")
     do {

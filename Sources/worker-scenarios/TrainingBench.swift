@@ -5,6 +5,7 @@ import Failures
 import Foundation
 import Kernels
 import Logging
+import Recurrent
 import Training
 import Workers
 
@@ -36,9 +37,11 @@ struct TrainingBench: Sendable {
 
   func train(
     _ workers: any WorkerGroup, run: String, _ overrides: [String] = [], resume: String? = nil,
-    arithmetic: Arithmetic = .best
+    arithmetic: Arithmetic = .best, didPass: ((Int, LanguageModel) -> Void)? = nil
   ) throws -> Trainer.Summary {
-    try trainer(workers, run: run, overrides, resume: resume, arithmetic: arithmetic).run()
+    let trainer = try trainer(workers, run: run, overrides, resume: resume, arithmetic: arithmetic)
+    trainer.didPass = didPass
+    return try trainer.run()
   }
 
   func checkpoint(_ run: String, step: Int) -> String {

@@ -17,6 +17,19 @@ let trainingScenarios: [WorkerScenario] = [
   WorkerScenario("train") { workers, arguments in
     try withBench(workers) { try checkTraining(workers, $0, overrides: arguments) }
   },
+  WorkerScenario("train-skip") { workers, arguments in
+    try withBench(workers) { try checkSkippedSteps(workers, $0, overrides: arguments) }
+  },
+  WorkerScenario("train-drift") { workers, arguments in
+    try withBench(workers) { bench in
+      _ = try bench.train(workers, run: "run", arguments) { step, model in
+        guard step == 7, workers.rank == workers.count - 1 else { return }
+        // A bit that flips in the memory of one worker, where the smallest change is.
+        let bias = model.weights.parameters.floats("rnn.bias_hh_l1")
+        bias[5] = Float(bitPattern: bias[5].bitPattern ^ 1)
+      }
+    }
+  },
   WorkerScenario("train-stop") { workers, _ in try withBench(workers) { try checkStop(workers, $0) } },
   WorkerScenario("train-torn-shard") { workers, arguments in
     try withBench(workers) { bench in
@@ -153,6 +166,29 @@ private func checkTraining(_ workers: any WorkerGroup, _ bench: TrainingBench, o
   digests.replaceSubrange(segments[workers.rank], with: Array(together.weightDigest.utf8))
   try digests.withUnsafeMutableBytes { try workers.allGather($0, segments: segments) }
   try expect(Set(segments.map { digests[$0] }).count == 1, "the workers' weights differ")
+}
+
+/// Steps that one worker spoils are left out by all, and the run ends as that of one worker alone.
+private func checkSkippedSteps(_ workers: any WorkerGroup, _ bench: TrainingBench, overrides: [String]) throws {
+  let overrides = overrides + ["training.on_nonfinite=skip"]
+  /// Harms the gradients and the state of stream 3, whoever has it.
+  func harm(_ step: Int, _ model: LanguageModel) {
+    guard [4, 9, 10].contains(step), model.batch.streams.contains(3) else { return }
+    model.gradients[0].store.floats("decoder.bias")[0] = step == 9 ? .nan : .infinity
+    let size = model.weights.shape.hiddenSize
+    model.states[0].values[(3 - model.batch.streams.lowerBound) * size] = .nan
+  }
+  let together = try bench.train(workers, run: "together", overrides, didPass: harm)
+  let undisturbed = try bench.train(workers, run: "undisturbed", overrides)
+  try expect(together.position == undisturbed.position, "\(together.position)")
+  try expect(together.weightDigest != undisturbed.weightDigest, "nothing was left out")
+  let resumed = try bench.train(workers, run: "resumed", overrides, resume: bench.checkpoint("together", step: 22))
+  try expect(resumed.weightDigest == together.weightDigest, "resumed: \(resumed.weightDigest)")
+  try workers.agreeing {
+    guard workers.rank == 0, !overrides.contains("training.exchange=allreduce") else { return }
+    let single = try bench.train(SingleWorker(), run: "single", overrides, didPass: harm)
+    try expect(single.weightDigest == together.weightDigest, "alone: \(single.weightDigest)")
+  }
 }
 
 /// A signal that reaches the last worker alone stops all at the same place, and the run continues from there.

@@ -47,6 +47,8 @@ import Testing
           exchange: tree
           precision: f32
           seed: 1
+          on_nonfinite: stop
+          verify_every: 0
           validate_every: 0
           checkpoint_every: 0
           log_every: 100

@@ -16,7 +16,8 @@ struct TrainingRankTests {
       ["train", "data.window=1", "optimizer.name=adagrad"],
       // Recurrent weights that are worth multiplying together, where there is a processor for each worker.
       ["train", "model.hidden_size=740", "model.layers=1", "training.epochs=2"],
-      ["train-stop"],
+      ["train-stop"], ["train-skip"], ["train-skip", "training.exchange=allreduce"],
+      ["train-skip", "data.window=1", "optimizer.name=adagrad"],
     ], [1, 2, 3, 4])
   func ranksGiveWhatOneWorkerGives(_ scenario: [String], ranks: Int) throws {
     // As on one machine, and as on several.
@@ -70,6 +71,19 @@ struct TrainingRankTests {
     #expect(errors.count == 1)
     #expect(errors.first?.contains("metrics.jsonl") == true && errors.first?.contains("File too large") == true)
     #expect(outcome.wallTime < .seconds(15))
+  }
+
+  /// Weights that drift apart are found where each worker has its own, and the worker is named by the others.
+  @Test(arguments: [2, 3]) func aWorkerWhoseWeightsDriftIsNamed(ranks: Int) throws {
+    let overrides = ["training.exchange=allreduce", "training.verify_every=5"]
+    let outcome = try MPIRun.run(
+      ranks: ranks, "worker-scenarios", ["train-drift"] + overrides, deadline: .seconds(30))
+    let errors = errorLines(outcome)
+    #expect(!outcome.timedOut && outcome.status == 70, "\(outcome.standardError)")
+    #expect(errors.count == 1)
+    #expect(errors.first?.contains("step 10: rank \(ranks - 1) on ") == true, "\(errors)")
+    #expect(errors.first?.contains("in rnn.bias_hh_l1 than") == true, "\(errors)")
+    #expect(errors.first?.contains("after step 5, which was verified") == true, "\(errors)")
   }
 
   /// Our own lines, without what mpirun adds to them.

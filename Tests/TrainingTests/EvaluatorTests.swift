@@ -78,6 +78,19 @@ import Workers
     }
   }
 
+  /// More workers than eight, which the shards of a run are bounded by unless it says otherwise.
+  @Test func upToTwelveWorkersGiveTheSameBits() throws {
+    let weights = try Self.makeWeights(.lstm)
+    let shards = Evaluator.shards(streams: 13)
+    let alone = try Self.evaluate(SingleWorker(), weights, streams: 13, window: 64, shards: shards)
+    for workers in 2...12 {
+      let results = try onWorkers(workers) {
+        try Self.evaluate($0, weights, streams: 13, window: 64, shards: Evaluator.shards(streams: 13))
+      }
+      #expect(results == Array(repeating: alone, count: workers))
+    }
+  }
+
   @Test func aSourceThatFailsEndsAllWorkers() throws {
     struct TornSource: TokenSource {
       var count: Int { EvaluatorTests.tokens.count }

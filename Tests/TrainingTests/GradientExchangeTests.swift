@@ -51,7 +51,7 @@ import Workers
       sumsByToken: model.inputRows.backward < window.rows)
   }
 
-  private static func setUp(
+  static func setUp(
     _ group: any WorkerGroup, tied: Bool, method: TrainingConfiguration.Exchange, shards: Int,
     vocabulary: Int = 150, _ optimizer: OptimizerKind
   ) throws -> (LanguageModel, GradientExchange, Window, TokenStreams) {

@@ -1,0 +1,124 @@
+import Failures
+import Foundation
+
+/// What a run writes beside its checkpoints when it meets NaN or infinity: `nonfinite-step-0000000123.json`.
+///
+/// It says what was not finite and where the run stood, and holds all that `lockstep train --replay` needs to get there
+/// again. Numbers that JSON lacks are the strings "nan", "inf" and "-inf".
+package struct NonFiniteReport: Codable, Sendable, Equatable {
+  /// What was found not to be finite.
+  package enum Kind: String, Codable, Sendable {
+    case loss
+    case gradient
+    case weights
+    case validationLoss = "validation_loss"
+  }
+
+  /// The first tensor that is not finite: a parameter's gradient, in the order in which the backward pass computes
+  /// them, or a parameter.
+  package struct Place: Codable, Sendable, Equatable {
+    package var tensor: String
+    package var row: Int
+    /// Whose gradient it is; nil where all workers have it.
+    package var worker: Int?
+
+    package init(tensor: String, row: Int, worker: Int?) {
+      (self.tensor, self.row, self.worker) = (tensor, row, worker)
+    }
+  }
+
+  package static let format = "lockstep non-finite report"
+
+  package var format = NonFiniteReport.format
+  package var formatVersion = 1
+  package var kind: Kind
+  /// The optimiser step, from 1.
+  package var step: Int
+  /// From 1.
+  package var epoch: Int
+  /// The window of the epoch, from 0, its time steps, and the streams of the batch.
+  package var window: Int
+  package var windowSteps: Int
+  package var streams: Int
+  /// Mean cross-entropy of the window in nats per token, or the validation loss.
+  package var loss: Double
+  /// Norm before clipping; nil where the step was complete.
+  package var gradientNorm: Double?
+  package var learningRate: Double?
+  package var first: Place?
+  /// Streams whose gradient shards have no finite loss, as ranges `from..<to`, and the worker of the first.
+  package var streamsWithoutFiniteLoss: [[Int]]
+  package var workerOfFirstLoss: Int?
+  /// Steps left out in a row before the run stopped, this one included; 0 under `on_nonfinite: stop`.
+  package var skippedInARow: Int
+  package var workers: Int
+  package var exchange: String
+  /// The checkpoint before; nil where there is none, and the run started from its initial weights.
+  package var checkpoint: String?
+  /// YAML, in effect when the run stopped.
+  package var configuration: String
+
+  package static func fileName(step: Int) -> String {
+    let digits = String(step)
+    return "nonfinite-step-\(String(repeating: "0", count: max(0, 10 - digits.count)))\(digits).json"
+  }
+
+  /// Writes the report into a run directory and returns its path.
+  func write(in directory: String) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    let path = "\(directory)/\(Self.fileName(step: step))"
+    try encoder.encode(self).write(to: URL(fileURLWithPath: path), options: .atomic)
+    return path
+  }
+
+  /// - Throws: ``Failure`` (bad data) where the file is missing or no such report.
+  package init(contentsOf path: String) throws {
+    let remedy = "give the nonfinite-step-….json that a stopped run has left in its directory"
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw Failure(.badData, "no such report", at: path, remedy: remedy)
+    }
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    do {
+      self = try decoder.decode(Self.self, from: data)
+    } catch {
+      throw Failure(.badData, "is no report of a non-finite step", at: path, remedy: remedy)
+    }
+    guard format == Self.format, formatVersion == 1, step >= 0 else {
+      throw Failure(.badData, "is no report that this version can read", at: path, remedy: remedy)
+    }
+  }
+}
+
+extension NonFiniteReport {
+  init(
+    kind: Kind, step: Int, epoch: Int, window: Int, windowSteps: Int, streams: Int, loss: Double,
+    gradientNorm: Double?, learningRate: Double?, first: Place?, streamsWithoutFiniteLoss: [Range<Int>],
+    workerOfFirstLoss: Int?, skippedInARow: Int, workers: Int, exchange: String, checkpoint: String?,
+    configuration: String
+  ) {
+    self.kind = kind
+    self.step = step
+    self.epoch = epoch
+    self.window = window
+    self.windowSteps = windowSteps
+    self.streams = streams
+    self.loss = loss
+    self.gradientNorm = gradientNorm
+    self.learningRate = learningRate
+    self.first = first
+    self.streamsWithoutFiniteLoss = streamsWithoutFiniteLoss.map { [$0.lowerBound, $0.upperBound] }
+    self.workerOfFirstLoss = workerOfFirstLoss
+    self.skippedInARow = skippedInARow
+    self.workers = workers
+    self.exchange = exchange
+    self.checkpoint = checkpoint
+    self.configuration = configuration
+  }
+}

@@ -1,0 +1,58 @@
+import Arena
+import Workers
+
+extension Trainer {
+  /// Computes the next steps as ``run()`` would, and writes nothing; collective.
+  ///
+  /// - Parameters:
+  ///   - last: the step to stop after; never beyond the end of the run.
+  ///   - willStep, didStep: called around each step, with its number from 1.
+  /// - Throws: ``WorkerFailure``, as ``run()``, and what the closures throw.
+  package func trial(
+    through last: Int, willStep: (Int) -> Void = { _ in }, didStep: (Int, StepOutcome) throws -> Void
+  ) throws {
+    precondition(purpose == .trial, "a trainer that was made for a run")
+    if validationIsDue, case .plateau = schedule.kind { _ = try validate() }
+    while position.step < min(last, totalSteps) {
+      willStep(position.step + 1)
+      if position.window == 0 { model.resetStates() }
+      let rate = schedule.rate(step: position.step, epoch: position.epoch)
+      let tokens = streams.tokens(inWindow: position.window)
+      let outcome = try step(learningRate: rate, tokens: tokens)
+      if outcome.isFinite { skippedInARow = 0 } else { didSkip(outcome, step: position.step + 1) }
+      position.advance(tokens: tokens, windows: streams.windowCount)
+      try didStep(position.step, outcome)
+      // Only a plateau schedule depends on validations.
+      if case .plateau = schedule.kind, isDue(every: configuration.training.validateEvery) { _ = try validate() }
+    }
+  }
+
+  /// What a worker's part of the training state is made of, by name, in the order in which a difference should be told.
+  package var tensors: [(name: String, values: UnsafeMutableBufferPointer<Float>)] {
+    let parameters = model.weights.parameters
+    let optimizer = exchange.optimizer
+    return parameters.layout.parameters.map { ($0.name, parameters.values[$0.range]) }
+      + zip(optimizer.kind.slotNames, optimizer.slots).flatMap { name, slot in
+        parameters.layout.parameters.compactMap { parameter in
+          let part = parameter.range.clamped(to: optimizer.segment)
+          let start = optimizer.segment.lowerBound
+          return part.isEmpty
+            ? nil : ("\(name) of \(parameter.name)", slot[(part.lowerBound - start)..<(part.upperBound - start)])
+        }
+      }
+  }
+
+  /// Digests of the weights, and of slots and states of all workers, on the first worker; collective.
+  package func stateDigests() throws -> [Verification.TensorDigest] {
+    let (slots, states) = (try gatherSlots(), try gatherStates())
+    guard group.rank == 0 else { return [] }
+    let parameters = model.weights.parameters.layout.parameters
+    func digests(_ values: FloatBuffer, _ name: (String) -> String) -> [Verification.TensorDigest] {
+      parameters.map { .init(name: name($0.name), digest: digest(of: values[$0.range])) }
+    }
+    return digests(model.weights.parameters.values) { $0 }
+      + zip(exchange.optimizer.kind.slotNames, slots).flatMap { slot, values in
+        digests(values) { "\(slot) of \($0)" }
+      } + states.map { .init(name: $0.name, digest: digest(of: $0.values.buffer)) }
+  }
+}

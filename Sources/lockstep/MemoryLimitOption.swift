@@ -1,0 +1,19 @@
+import ArgumentParser
+import Configuration
+import Failures
+
+/// A bound on memory that takes the place of what the system says.
+struct MemoryLimitOption: ParsableArguments {
+  @Option(
+    name: .customLong("memory-limit"),
+    help: ArgumentHelp(
+      "Memory that may be used, such as 4 GiB. (default: what limits of the shell, control groups and the machine leave)",
+      valueName: "size"))
+  var size: ByteCount?
+
+  static let key = "--memory-limit"
+}
+
+extension ByteCount: ExpressibleByArgument {
+  package init?(argument: String) { self.init(argument) }
+}
