@@ -50,13 +50,27 @@ LOCKSTEP_GETTER(unsigned, H5P_CRT_ORDER_INDEXED)
 #undef H5P_CRT_ORDER_TRACKED
 #undef H5P_CRT_ORDER_INDEXED
 
-// H5Dvlen_reclaim became H5Treclaim in 1.12, and the old name may be configured away.
-static inline herr_t lockstep_H5Treclaim(hid_t type, hid_t space, void *buffer) {
-#if H5_VERSION_GE(1, 12, 0)
-  return H5Treclaim(type, space, lockstep_H5P_DEFAULT(), buffer);
-#else
-  return H5Dvlen_reclaim(type, space, lockstep_H5P_DEFAULT(), buffer);
-#endif
+// A conversion that leaves a file's references to variable-length texts as they are stored: length, address and index of
+// an object in the global heap.
+static inline herr_t lockstep_keep_references(
+  hid_t source, hid_t destination, H5T_cdata_t *data, size_t count, size_t stride, size_t background_stride, void *values,
+  void *background, hid_t transfer) {
+  (void)count, (void)stride, (void)background_stride, (void)values, (void)background, (void)transfer;
+  if (data->command != H5T_CONV_INIT) return 0;
+  data->need_bkg = H5T_BKG_NO;
+  return H5Tis_variable_str(source) > 0 && H5Tget_size(destination) == H5Tget_size(source) ? 0 : -1;
+}
+
+// The memory type that is read with that conversion, for files whose addresses have eight bytes; negative if it can't be
+// made. To be called once.
+static inline hid_t lockstep_make_reference_type(void) {
+  hid_t texts = H5Tcopy(H5T_C_S1), references = H5Tcreate(H5T_OPAQUE, 16);
+  if (texts < 0 || references < 0 || H5Tset_size(texts, (size_t)-1) < 0 ||
+      H5Tset_tag(references, "reference to the global heap") < 0 ||
+      H5Tregister(H5T_PERS_SOFT, "references", texts, references, lockstep_keep_references) < 0)
+    return -1;
+  H5Tclose(texts);
+  return references;
 }
 
 // H5Pset_file_locking came with 1.10.7 and 1.12.1; before, only the environment variable HDF5_USE_FILE_LOCKING decides.

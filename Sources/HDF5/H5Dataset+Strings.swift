@@ -40,9 +40,10 @@ extension H5Dataset {
       let type = try storedType(dataset)
       let space = try fileSpace(dataset)
       let count = try extents(space.raw).reduce(1, *)
-      let (byteCount, overflows) = count.multipliedReportingOverflow(by: max(8, H5Tget_size(type.raw)))
+      let (byteCount, overflows) = count.multipliedReportingOverflow(
+        by: max(H5GlobalHeap.referenceSize, H5Tget_size(type.raw)))
       try checkPlausible(dataset, byteCount: overflows ? .max : byteCount)
-      return try H5Strings.read(storedType: type.raw, space: space.raw, count: count, at: place) {
+      return try H5Strings.read(from: dataset, storedType: type.raw, count: count, at: place) {
         ("H5Dread", H5Dread(dataset, $0, H5S_ALL, H5S_ALL, H5P_DEFAULT, $1))
       }
     }

@@ -113,16 +113,16 @@ extension H5Object {
   }
 
   private func strings(_ name: String) throws -> [String] {
-    try readAttribute(name) { attribute, space, count, place in
+    try readAttribute(name) { attribute, count, place in
       let type = try H5Identifier(H5Aget_type(attribute), "H5Aget_type", at: place, release: H5Tclose)
-      return try H5Strings.read(storedType: type.raw, space: space, count: count, at: place) {
+      return try H5Strings.read(from: attribute, storedType: type.raw, count: count, at: place) {
         ("H5Aread", H5Aread(attribute, $0, $1))
       }
     }
   }
 
   private func numbers<Element: H5Element>(_ name: String) throws -> [Element] {
-    try readAttribute(name) { attribute, _, count, place in
+    try readAttribute(name) { attribute, count, place in
       let type = try H5Identifier(H5Aget_type(attribute), "H5Aget_type", at: place, release: H5Tclose)
       try H5Dataset.checkNumeric(type.raw, at: place)
       var values = [Element](repeating: .zero, count: count)
@@ -134,7 +134,7 @@ extension H5Object {
   }
 
   private func readAttribute<Value>(
-    _ name: String, _ body: (_ attribute: hid_t, _ space: hid_t, _ count: Int, _ place: H5Place) throws -> Value
+    _ name: String, _ body: (_ attribute: hid_t, _ count: Int, _ place: H5Place) throws -> Value
   ) throws -> Value {
     try withIdentifier { object in
       let place = placeOfAttribute(name)
@@ -147,9 +147,10 @@ extension H5Object {
       let count = try H5Library.check(
         H5Sget_simple_extent_npoints(space.raw), "H5Sget_simple_extent_npoints", at: place)
       let type = try H5Identifier(H5Aget_type(attribute.raw), "H5Aget_type", at: place, release: H5Tclose)
-      let (byteCount, overflows) = Int(count).multipliedReportingOverflow(by: max(8, H5Tget_size(type.raw)))
+      let (byteCount, overflows) = Int(count).multipliedReportingOverflow(
+        by: max(H5GlobalHeap.referenceSize, H5Tget_size(type.raw)))
       guard !overflows, byteCount <= 1 << 26 else { throw H5Error("claims \(count) values", at: place) }
-      return try body(attribute.raw, space.raw, Int(count), place)
+      return try body(attribute.raw, Int(count), place)
     }
   }
 }

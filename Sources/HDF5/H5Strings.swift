@@ -26,30 +26,31 @@ enum H5Strings {
     }
   }
 
-  /// Reads `count` texts of variable or fixed length; `reader` gets the memory type and the destination.
+  /// Reads `count` texts of variable or fixed length from a dataset or an attribute; `reader` gets the memory type and the
+  /// destination.
   static func read(
-    storedType: hid_t, space: hid_t, count: Int, at place: H5Place,
+    from object: hid_t, storedType: hid_t, count: Int, at place: H5Place,
     _ reader: (hid_t, UnsafeMutableRawPointer) -> (call: String, status: herr_t)
   ) throws -> [String] {
     guard H5Tget_class(storedType) == H5T_STRING else { throw H5Error("does not hold text", at: place) }
     guard count > 0 else { return [] }
     return H5Tis_variable_str(storedType) > 0
-      ? try readVariable(space: space, count: count, storedType: storedType, at: place, reader)
+      ? try readVariable(from: object, count: count, at: place, reader)
       : try readFixed(storedType: storedType, count: count, at: place, reader)
   }
 
   private static func readVariable(
-    space: hid_t, count: Int, storedType: hid_t, at place: H5Place,
+    from object: hid_t, count: Int, at place: H5Place,
     _ reader: (hid_t, UnsafeMutableRawPointer) -> (call: String, status: herr_t)
   ) throws -> [String] {
-    let type = try H5Identifier(H5Tcopy(storedType), "H5Tcopy", at: place, release: H5Tclose)
-    var pointers = [UnsafeMutablePointer<CChar>?](repeating: nil, count: count)
-    let (call, status) = pointers.withUnsafeMutableBytes { reader(type.raw, $0.baseAddress!) }
-    defer { _ = pointers.withUnsafeMutableBytes { lockstep_H5Treclaim(type.raw, space, $0.baseAddress) } }
+    var heap = try H5GlobalHeap(ofFileWith: object, at: place)
+    let size = H5GlobalHeap.referenceSize
+    var references = [UInt8](repeating: 0, count: count * size)
+    let type = try H5Library.check(H5GlobalHeap.referenceType, "H5Tregister", at: place)
+    let (call, status) = references.withUnsafeMutableBytes { reader(type, $0.baseAddress!) }
     try H5Library.check(status, call, at: place)
-    return try pointers.enumerated().map { row, pointer in
-      guard let pointer else { return "" }
-      return try decode(UnsafeBufferPointer(start: pointer, count: strlen(pointer)), row: row, at: place)
+    return try (0..<count).map { row in
+      try decode(heap.bytes(references[row * size..<(row + 1) * size]).prefix { $0 != 0 }, row: row, at: place)
     }
   }
 
@@ -66,13 +67,13 @@ enum H5Strings {
       try (0..<count).map { row in
         var text = all[row * size..<(row + 1) * size].prefix { $0 != 0 }
         while isSpacePadded, text.last == CChar(UInt8(ascii: " ")) { text = text.dropLast() }
-        return try decode(UnsafeBufferPointer(rebasing: text), row: row, at: place)
+        return try decode(text.map { UInt8(bitPattern: $0) }, row: row, at: place)
       }
     }
   }
 
-  private static func decode(_ characters: UnsafeBufferPointer<CChar>, row: Int, at place: H5Place) throws -> String {
-    var bytes = characters.map { UInt8(bitPattern: $0) }
+  private static func decode(_ characters: some Collection<UInt8>, row: Int, at place: H5Place) throws -> String {
+    var bytes = Array(characters)
     if bytes.contains(0xC0) {
       var plain: [UInt8] = []
       var index = 0

@@ -45,6 +45,46 @@ import Testing
     }
   }
 
+  /// HDF5's own reader of the global heap crashes on some of these, and never returns from others.
+  @Test func aDamagedGlobalHeapIsRefusedOrHarmless() throws {
+    let path = directory.file("texts.h5")
+    let file = try H5File.create(path, userBlockSize: 512)
+    let texts = ["", "one", "zwölf", String(repeating: "long ", count: 1000)]
+    try file.createDataset("texts", texts)
+    try file.setAttribute("text", "words")
+    // Read while it is being written, and afterwards.
+    #expect(try file.attribute("text") == "words")
+    try file.close()
+    func read() throws {
+      let file = try H5File.open(path)
+      #expect(try file.openDataset("texts").readTexts().count == texts.count)
+      let _: String = try file.attribute("text")
+    }
+    try read()
+    #expect(try H5File.open(path).openDataset("texts").readTexts() == texts)
+    let intact = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
+    func places(of pattern: String) -> [Int] {
+      intact.indices.dropLast(4).filter { intact[$0..<$0 + 4].elementsEqual(Array(pattern.utf8)) }
+    }
+    let heaps = places(of: "GCOL")
+    #expect(!heaps.isEmpty)
+    var refused = 0
+    for heap in heaps {
+      // The address that references hold, where they hold it, and what is around it: length and index.
+      let address = withUnsafeBytes(of: UInt64(heap - 512).littleEndian) { Array($0) }
+      let references = intact.indices.dropLast(12).filter { intact[$0..<$0 + 8].elementsEqual(address) }
+      for place in Array(heap..<heap + 96) + references.flatMap({ $0 - 4..<$0 + 12 }) {
+        for value in [0x00, 0x01, 0x7F, 0xFF] as [UInt8] where intact[place] != value {
+          var bytes = intact
+          bytes[place] = value
+          try Data(bytes).write(to: URL(fileURLWithPath: path))
+          do { try read() } catch is H5Error { refused += 1 }
+        }
+      }
+    }
+    #expect(refused > 100)
+  }
+
   @Test func aFlippedBitFailsTheChecksum() throws {
     let path = try sample()
     var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
