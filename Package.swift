@@ -83,6 +83,8 @@ let package = Package(
     // The scenarios themselves are a library, so that tests run them on threads as well.
     room("WorkerScenarios", ["Workers", "Signals", "Failures"]),
 
+    tests(
+      "FaultTests", ["TestSupport", "lockstep", "Arena", "Checkpoints", "Corpus", "Files", "Failures"]),
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
     tests("MPITests", ["MPI", "Failures"]),
     tests("WorkersTests", ["Workers", "WorkerScenarios", "Failures"]),

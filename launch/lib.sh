@@ -90,3 +90,53 @@ prepare_machine() {
   install_packages
   check_swift_version
 }
+
+# Builds with a sanitizer, beside the usual build, and runs the tests that say something under it.
+sanitized_tests() { # address|undefined|thread, arguments of swift test
+  local sanitizer=$1 build=() tests=() known=$PWD/Tests/Sanitizers
+  shift
+  case $sanitizer in
+    address)
+      build=(--sanitize=address)
+      # HDF5 and MPI leave some of their tables to the system at the end of a process.
+      export ASAN_OPTIONS=detect_stack_use_after_return=0 LSAN_OPTIONS=suppressions=$known/leaks.txt:print_suppressions=0
+      tests=(--skip PyTorchTests)
+      ;;
+    undefined)
+      # Swift checks its own arithmetic; this is for the kernels. The compiler refuses --sanitize=undefined on Linux, so the
+      # runtime is named to the linker.
+      local runtime
+      runtime=$(clang_runtime ubsan_standalone)
+      build=(-Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=undefined
+        -Xlinker --whole-archive -Xlinker "$runtime" -Xlinker --no-whole-archive)
+      export UBSAN_OPTIONS=print_stacktrace=1
+      tests=(--filter 'KernelsTests|RecurrentTests|OptimizersTests|TrainingTests|WorkersTests|HDF5Tests|CorpusTests')
+      ;;
+    thread)
+      build=(--sanitize=thread)
+      export TSAN_OPTIONS=suppressions=$known/races.txt:halt_on_error=0:exitcode=66
+      # Ranks are processes, and MPI's own threads are none of ours.
+      tests=(--filter 'WorkersTests|ThreadProcessTests|threadsMakeProductsTogether|aSignalStopsThreads|TrainerInvarianceTests')
+      ;;
+    *) fail "unknown sanitizer '$sanitizer'; there are address, undefined and thread" ;;
+  esac
+  # A crash's own report would hide the sanitizer's.
+  export LOCKSTEP_SANITIZE=$sanitizer SWIFT_BACKTRACE=enable=no
+  if [ $# -gt 0 ]; then tests=("$@"); fi
+  build+=(-c release --scratch-path ".build-$sanitizer")
+  swift build "${build[@]}"
+  swift build "${build[@]}" --build-tests
+  swift test "${build[@]}" --skip-build "${tests[@]}" </dev/null
+}
+
+# The static library of one of Clang's run-time parts, which lies beside the Swift compiler.
+clang_runtime() { # NAME
+  local path
+  for path in "$(dirname "$(realpath "$(command -v swift)")")"/../lib/clang/*/lib/linux/"libclang_rt.$1-$(uname -m).a"; do
+    if [ -e "$path" ]; then
+      realpath "$path"
+      return
+    fi
+  done
+  fail "this Swift comes without Clang's runtime '$1'"
+}

@@ -14,6 +14,14 @@ package final class ChildProcess {
     package let wallTime: Duration
     /// The deadline passed, and the program was killed.
     package let timedOut: Bool
+
+    package init(status: Int32, standardOutput: String, standardError: String, wallTime: Duration, timedOut: Bool) {
+      self.status = status
+      self.standardOutput = standardOutput
+      self.standardError = standardError
+      self.wallTime = wallTime
+      self.timedOut = timedOut
+    }
   }
 
   package let processIdentifier: pid_t
