@@ -152,7 +152,7 @@ extension EndToEndTests {
       #expect(outcome.status == 65)
       #expect(
         outcome.errorLines == [
-          "error: worker 1: corpus: no such corpus directory; make one with 'lockstep prepare TEXT --output DIR'"
+          "error: rank 1 on \(ProcessInfo.processInfo.hostName): corpus: no such corpus directory; make one with 'lockstep prepare TEXT --output DIR'"
         ], "\(outcome.standardError)")
       #expect(!workspace.exists("run"))
     }
