@@ -79,7 +79,7 @@ let package = Package(
       swiftSettings: swiftSettings),
 
     tests("HDF5Tests", ["HDF5", "CHDF5", "Failures"]),
-    tests("CheckpointsTests", ["Checkpoints", "HDF5", "Failures", crypto]),
+    tests("CheckpointsTests", ["Checkpoints", "Files", "HDF5", "Failures", crypto]),
     // The scenarios themselves are a library, so that tests run them on threads as well.
     room("WorkerScenarios", ["Workers", "Signals", "Failures"]),
 
@@ -99,7 +99,7 @@ let package = Package(
       "TrainingTests",
       [
         "Training", "Recurrent", "Optimizers", "Workers", "Corpus", "Checkpoints", "Configuration", "Kernels", "Arena",
-        "CLinux", "Failures", logging,
+        "CLinux", "Files", "HDF5", "Failures", logging,
       ]),
 
     .target(

@@ -20,14 +20,35 @@ package final class CheckpointReader: Sendable {
   /// - Parameter verifyDigest: whether to read the whole file once and compare its digest.
   package init(path: String, verifyDigest: Bool = true) throws {
     self.path = path
-    seal = try Seal(of: path, as: .checkpoint)
-    if verifyDigest { try seal.verifyDigest(of: path) }
+    let bytes = try PosixFile(path)
+    seal = try Seal(of: bytes, as: .checkpoint)
+    if verifyDigest { try seal.verifyDigest(of: bytes) }
     file = try H5File.open(path)
+    // HDF5 opens by name; it must be the file whose seal was right.
+    guard bytes.isInPlace else {
+      throw Failure(.badData, "another file took its place while it was opened", at: path, remedy: "try again")
+    }
     header = try CheckpointHeader(from: file)
     parameters = try TensorInfo.list(in: file.openGroup("parameters"))
     let optimizer = try file.openGroup("optimizer")
     slots = try optimizer.links().filter { try !optimizer.isDataset($0) }
     streamStates = try TensorInfo.list(in: file.openGroup("streams")).filter { $0.name != "position" }
+  }
+
+  /// Opens what a user calls `latest`, `best`, or by a path (``CheckpointStore/resolve(_:in:)``), also while a run writes
+  /// there: where the link has moved on meanwhile and the old file is gone, the new one is opened.
+  package static func open(_ name: String, in directory: String = ".") throws -> CheckpointReader {
+    var path = try CheckpointStore.resolve(name, in: directory)
+    for _ in 0..<100 {
+      do {
+        return try CheckpointReader(path: path)
+      } catch {
+        let now = try CheckpointStore.resolve(name, in: directory)
+        guard now != path else { throw error }
+        path = now
+      }
+    }
+    return try CheckpointReader(path: path)
   }
 
   /// Bytes of the file.

@@ -16,12 +16,9 @@ package struct CheckpointWriter: ~Copyable {
   private var slots: [String: H5Group] = [:]
   private var isInPlace = false
 
-  /// Marks the name of a file that is being written.
-  static let temporaryMark = ".partial-"
-
   /// Begins a checkpoint and writes all but tensors and history.
   package init(path: String, header: CheckpointHeader) throws {
-    let temporaryPath = "\(path)\(Self.temporaryMark)\(getpid())"
+    let temporaryPath = TemporaryFile.name(for: path)
     let groups: Groups
     do {
       groups = try Groups(temporaryPath, header)
@@ -114,7 +111,7 @@ extension CheckpointWriter {
     let streams: H5Group
 
     init(_ path: String, _ header: CheckpointHeader) throws {
-      file = try H5File.create(path, existing: .replace, userBlockSize: Seal.size)
+      file = try H5File.create(path, existing: .keep, userBlockSize: Seal.size)
       try header.write(to: file)
       parameters = try file.createGroup("parameters")
       optimizer = try file.openGroup("optimizer")
@@ -127,7 +124,13 @@ extension CheckpointWriter {
   }
 
   private static func failure(_ error: any Error, _ path: String) -> Failure {
-    Failure(
+    let folder = PathName(path).directory
+    guard access(folder, F_OK) == 0 else {
+      return Failure(
+        .cannotWrite, "the checkpoint can't be written: its directory is gone", at: path, cause: "\(error)",
+        remedy: "if it was moved, resume there with --resume latest --set run.directory=DIR; what was removed is lost")
+    }
+    return Failure(
       .cannotWrite, "the checkpoint can't be written", at: path, cause: "\(error)",
       remedy: "checkpoints written before are untouched; make room or give access, then continue with --resume latest")
   }

@@ -1,29 +1,42 @@
 import Failures
 import Files
+import Foundation
 import HDF5
 
-/// Weights to start from: a Lockstep checkpoint, or an HDF5 file with one dataset a tensor under PyTorch's names, at
-/// `/NAME` or `/parameters/NAME`, as h5py writes it from `named_parameters()`.
+/// Weights to start from: a Lockstep checkpoint, a run directory (its latest), or an HDF5 file with one dataset a tensor
+/// under PyTorch's names, at `/NAME` or `/parameters/NAME`, as h5py writes it from `named_parameters()`.
 package final class InitialParameters: Sendable {
   package let path: String
-  /// The tensors, in the file's order.
+  /// The tensors, in the file's order, under the names that a model without wrappers has.
   package let parameters: [TensorInfo]
+  /// Whether each name in the file begins with `module.`, as PyTorch's DistributedDataParallel leaves it.
+  package let isWrapped: Bool
   private let file: H5File
   private let group: H5Group
 
+  private static let wrapper = "module."
+
   /// - Throws: `ReportableError` (bad data) if the file is missing, damaged, not HDF5, or holds no tensor.
-  package init(path: String) throws {
+  package init(path name: String) throws {
+    let path = try Self.file(at: name)
     self.path = path
     if try Seal.isPresent(in: path, as: .checkpoint) {
-      try Seal(of: path, as: .checkpoint).verifyDigest(of: path)
+      try Self.verify(path)
     }
     file = try Self.open(path)
     group = try file.contains("parameters") ? file.openGroup("parameters") : file
-    parameters = try TensorInfo.list(in: group)
-    guard !parameters.isEmpty else {
+    let tensors = try TensorInfo.list(in: group)
+    guard !tensors.isEmpty else {
       throw Failure(
         .badData, "holds no tensor", at: "\(path):\(group.name)",
         remedy: "write one dataset a parameter, at /NAME or /parameters/NAME, such as rnn.weight_ih_l0")
+    }
+    let isWrapped = tensors.allSatisfy { $0.name.hasPrefix(Self.wrapper) }
+    self.isWrapped = isWrapped
+    parameters = tensors.map { tensor in
+      var tensor = tensor
+      if isWrapped { tensor.name.removeFirst(Self.wrapper.count) }
+      return tensor
     }
   }
 
@@ -35,12 +48,66 @@ package final class InitialParameters: Sendable {
         .badData, "there is no tensor '\(name)'", at: "\(path):\(group.name)",
         remedy: "the file has \(parameters.map(\.name).joined(separator: ", "))")
     }
-    try group.readTensor(name, shape: shape, into: values)
+    try group.readTensor(isWrapped ? Self.wrapper + name : name, shape: shape, into: values)
+  }
+
+  /// Reads a tensor and checks that all its values are finite in single precision.
+  /// - Throws: as ``read(_:shape:into:)``, and where they are not, with the first place.
+  package func readFinite(_ name: String, shape: [Int], into values: UnsafeMutableBufferPointer<Float>) throws {
+    try read(name, shape: shape, into: values)
+    guard let first = values.firstIndex(where: { !$0.isFinite }) else { return }
+    var (index, rest) = ([Int](), first)
+    for size in shape.reversed() {
+      index.insert(rest % size, at: 0)
+      rest /= size
+    }
+    throw Failure(
+      .badData, "its value at \(index) is \(values[first]) in single precision", at: "\(path):\(group.name)/\(name)",
+      remedy: "give weights that are finite numbers below 3.4e38")
+  }
+
+  /// The configuration that the weights were trained under; nil where the file has none.
+  package func configuration() throws -> String? {
+    try file.contains("config") && file.isDataset("config") ? file.openDataset("config").readText() : nil
+  }
+
+  /// The tokens that rows of the embedding stand for, and the tokenizer's name; nil where the file does not say.
+  package func vocabulary() throws -> (tokenizer: String, tokens: [String])? {
+    guard try file.contains("vocabulary"), try file.isDataset("vocabulary") else { return nil }
+    let dataset = try file.openDataset("vocabulary")
+    guard try dataset.hasAttribute("tokenizer") else { return nil }
+    return (try dataset.attribute("tokenizer"), try dataset.readTexts())
+  }
+
+  /// The file that a path means: itself, or where it is a run directory its latest checkpoint.
+  /// - Throws: `Failure` (bad data) for a directory without one.
+  package static func file(at path: String) throws -> String {
+    var isDirectory: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue else {
+      return path
+    }
+    guard let latest = CheckpointStore.latest(in: path) else {
+      throw Failure(
+        .badData, "is a directory without a checkpoint", at: path, remedy: "name a file, or a run directory")
+    }
+    return latest
+  }
+
+  /// Checks the seal. Someone who has edited the weights learns how to say so.
+  private static func verify(_ path: String) throws {
+    do {
+      try Seal(of: path, as: .checkpoint).verifyDigest(of: path)
+    } catch var failure as Failure {
+      let advice = "to use weights that were edited on purpose, cut the seal off (tail -c +513 \(path) > weights.h5)"
+      failure.remedy = (failure.remedy.map { "\($0); " } ?? "") + advice
+      throw failure
+    }
   }
 
   private static func open(_ path: String) throws -> H5File {
+    let file: H5File
     do {
-      return try H5File.open(path)
+      file = try H5File.open(path)
     } catch let error as H5Error {
       // The library's "file signature not found" helps nobody who has mixed up two paths.
       let beginning = try PosixFile(path).read(Seal.hdf5Signature.count, at: 0)
@@ -49,5 +116,13 @@ package final class InitialParameters: Sendable {
         .badData, "is not an HDF5 file", at: path,
         remedy: "give a checkpoint, or a file with one dataset a parameter, such as h5py writes")
     }
+    // Another program's user block is none of our business; our own, empty, is a checkpoint that was never finished.
+    if try file.hasAttribute("format"), try file.attribute("format") == SealedFormat.checkpoint.name,
+      try PosixFile(path).read(Seal.size, at: 0).allSatisfy({ $0 == 0 })
+    {
+      throw Failure(
+        .badData, "is a checkpoint that was never finished", at: path, remedy: SealedFormat.checkpoint.remedy)
+    }
+    return file
   }
 }

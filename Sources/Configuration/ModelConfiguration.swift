@@ -68,6 +68,7 @@ package struct ModelConfiguration: Sendable, Equatable {
       .only(where: "model.initialization", is: ["uniform"]),
     .path(
       "model.initial_parameters", \.model.initialParameters,
-      "An HDF5 file with the tensors to start from, under PyTorch's names"),
+      "An HDF5 file with the tensors to start from, under PyTorch's names; a checkpoint, or a run directory (its latest)"
+    ).freeOnResume(),
   ]
 }

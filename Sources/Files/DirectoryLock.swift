@@ -60,6 +60,12 @@ package final class DirectoryLock: Sendable {
       guard let open = file else { return }
       if open.isInPlace { return }
       let path = open.path
+      guard access(directory, F_OK) == 0 else {
+        throw Failure(
+          .cannotWrite, "the directory is gone: it was moved or removed while the run was using it", at: directory,
+          remedy: "if it was moved, resume there with --resume latest --set run.directory=DIR; what was removed is lost"
+        )
+      }
       // Somebody tidied up. The place is taken again, unless another has it by now.
       if let again = try OpenLock.create(path) {
         again.write(record)

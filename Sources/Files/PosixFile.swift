@@ -12,7 +12,7 @@ package struct PosixFile: ~Copyable {
   package init(_ path: String, _ flags: Int32 = O_RDONLY) throws {
     self.path = path
     exitStatus = flags & O_ACCMODE == O_RDONLY && flags & O_DIRECTORY == 0 ? .badData : .cannotWrite
-    descriptor = Foundation.open(path, flags | O_CLOEXEC)
+    descriptor = Foundation.open(path, flags | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw Failure.posix(exitStatus, "can't be opened", at: path) }
   }
 
@@ -67,16 +67,31 @@ package struct PosixFile: ~Copyable {
     }
   }
 
-  /// Waits until the file, or the entries of the directory, are on the disk.
+  /// Cuts the file to its first `size` bytes.
+  package func truncate(to size: Int) throws {
+    guard ftruncate(descriptor, off_t(size)) == 0 else { throw Failure.posix(exitStatus, "can't be cut", at: path) }
+  }
+
+  /// Whether the path leads to this file still: another may have been put in its place.
+  package var isInPlace: Bool {
+    var (own, there) = (stat(), stat())
+    return fstat(descriptor, &own) == 0 && stat(path, &there) == 0 && own.st_dev == there.st_dev
+      && own.st_ino == there.st_ino
+  }
+
+  /// Waits until the file is on the disk.
   package func synchronize() throws {
     guard fsync(descriptor) == 0 else { throw Failure.posix(exitStatus, "can't be brought to the disk", at: path) }
   }
 }
 
 extension PosixFile {
-  /// Waits until the entries of a directory are on the disk.
+  /// Waits until the entries of a directory are on the disk. Some file systems have no such thing for directories and say
+  /// so (EINVAL); theirs are as safe as they get.
   package static func synchronizeDirectory(_ path: String) throws {
-    try PosixFile(path, O_RDONLY | O_DIRECTORY).synchronize()
+    let directory = try PosixFile(path, O_RDONLY | O_DIRECTORY)
+    guard fsync(directory.descriptor) != 0, ![EINVAL, ENOTSUP, ENOSYS].contains(errno) else { return }
+    throw Failure.posix(.cannotWrite, "can't be brought to the disk", at: path)
   }
 
   /// Puts the file at `source` in the place of `destination`: readers see the old one or the new one, whole.

@@ -14,15 +14,19 @@ package struct SealedFormat: Equatable, Sendable {
   package let remedy: String
   /// What to do with a plain HDF5 file that was given instead; nil where there is nothing to say.
   package let remedyForPlainHDF5: String?
+  /// What to do with a file that was changed on purpose; nil where there is nothing more to say than of a damaged one.
+  package let remedyForChanged: String?
 
   package init(
-    name: String, currentVersion: Int, noun: String, remedy: String, remedyForPlainHDF5: String? = nil
+    name: String, currentVersion: Int, noun: String, remedy: String, remedyForPlainHDF5: String? = nil,
+    remedyForChanged: String? = nil
   ) {
     self.name = name
     self.currentVersion = currentVersion
     self.noun = noun
     self.remedy = remedy
     self.remedyForPlainHDF5 = remedyForPlainHDF5
+    self.remedyForChanged = remedyForChanged
   }
 }
 
@@ -119,6 +123,11 @@ extension Seal {
       format: format, formatVersion: version, byteCount: byteCount, sha256: sha256,
       notes: lines.notes)
     guard self.block == block else { throw Self.damagedBlock(format, path) }
+    if size - Self.size != byteCount, try file.isWholeHDF5(size: size) {
+      throw Failure(
+        .badData, "was changed since it was written, as h5repack or an editor of attributes does it", at: path,
+        remedy: format.remedyForChanged ?? format.remedy)
+    }
     guard size - Self.size >= byteCount else {
       throw Failure(
         .badData, "truncated: \(size) of \(byteCount + Self.size) bytes are left", at: path, remedy: format.remedy)
@@ -239,6 +248,25 @@ extension PosixFile {
       offset += count
       try didRead()
     }
+  }
+}
+
+extension PosixFile {
+  /// Whether what follows the block is HDF5 that ends where its superblock says (HDF5 file format, II.A): a file that was cut
+  /// is shorter.
+  fileprivate func isWholeHDF5(size: Int) throws -> Bool {
+    let superblock = try read(64, at: Seal.size)
+    guard superblock.count == 64, superblock.starts(with: Seal.hdf5Signature) else { return false }
+    // The base address, and two addresses later the end of the file; all of eight bytes, counted from the base.
+    let place: Int
+    switch superblock[8] {
+    case 0 where superblock[13] == 8: place = 40
+    case 1 where superblock[13] == 8: place = 44
+    case 2 where superblock[9] == 8, 3 where superblock[9] == 8: place = 28
+    default: return false
+    }
+    let end = superblock[place..<place + 8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    return end == UInt64(size) || end == UInt64(size - Seal.size)
   }
 }
 

@@ -76,10 +76,14 @@ package struct Schedule: Sendable, Equatable {
   }
 
   /// Goes on from the state of a checkpoint.
-  package mutating func restore(_ state: [String: Double]) {
-    guard case .plateau = kind else { return }
-    best = state["best"] ?? best
-    badValidations = state["bad_validations"].flatMap { Int(exactly: $0) } ?? badValidations
-    plateauFactor = state["factor"] ?? plateauFactor
+  ///
+  /// - Returns: the key that the state lacks; nil if it is complete.
+  package mutating func restore(_ state: [String: Double]) -> String? {
+    guard case .plateau = kind else { return nil }
+    guard let best = state["best"], !best.isNaN else { return "best" }
+    guard let bad = state["bad_validations"].flatMap({ Int(exactly: $0) }), bad >= 0 else { return "bad_validations" }
+    guard let factor = state["factor"], factor.isFinite else { return "factor" }
+    (self.best, badValidations, plateauFactor) = (best, bad, factor)
+    return nil
   }
 }

@@ -14,26 +14,46 @@ extension CheckpointReader {
   ///   - directory: the run directory that `latest` and `best` belong to.
   /// - Throws: ``WorkerFailure``.
   package static func open(_ name: String, in directory: String, by group: any WorkerGroup) throws -> CheckpointReader {
-    let chosen = try group.fromFirst {
-      let path = try CheckpointStore.resolve(name, in: directory)
-      return Chosen(path: path, sha256: try Seal(of: path, as: .checkpoint).sha256)
-    }
-    return try group.agreeing {
-      let remedy = "give all hosts the checkpoint of the first rank under this path: a shared directory, or a copy"
+    var failed: (chosen: Chosen, error: any Error)?
+    while true {
+      let chosen = try group.fromFirst { try Self.choose(name, in: directory) }
+      // A run that is writing there may have moved on, and the file is gone; else the error is what it is.
+      if let failed, failed.chosen == chosen { throw failed.error }
       do {
-        _ = try PosixFile(chosen.path)
-      } catch let failure as Failure {
-        throw Failure(failure.exitStatus, failure.what, at: failure.place, cause: failure.cause, remedy: remedy)
+        return try group.agreeing { try Self.open(chosen) }
+      } catch {
+        failed = (chosen, error)
       }
-      let reader = try CheckpointReader(path: chosen.path)
-      guard reader.seal.sha256 == chosen.sha256 else {
-        throw Failure(.badData, "is another checkpoint than the first rank's", at: chosen.path, remedy: remedy)
-      }
-      return reader
     }
   }
 
-  private struct Chosen: Codable {
+  /// The checkpoint that `name` means now.
+  private static func choose(_ name: String, in directory: String) throws -> Chosen {
+    while true {
+      let path = try CheckpointStore.resolve(name, in: directory)
+      do {
+        return Chosen(path: path, sha256: try Seal(of: path, as: .checkpoint).sha256)
+      } catch {
+        guard try CheckpointStore.resolve(name, in: directory) != path else { throw error }
+      }
+    }
+  }
+
+  private static func open(_ chosen: Chosen) throws -> CheckpointReader {
+    let remedy = "give all hosts the checkpoint of the first rank under this path: a shared directory, or a copy"
+    do {
+      _ = try PosixFile(chosen.path)
+    } catch let failure as Failure {
+      throw Failure(failure.exitStatus, failure.what, at: failure.place, cause: failure.cause, remedy: remedy)
+    }
+    let reader = try CheckpointReader(path: chosen.path)
+    guard reader.seal.sha256 == chosen.sha256 else {
+      throw Failure(.badData, "is another checkpoint than the first rank's", at: chosen.path, remedy: remedy)
+    }
+    return reader
+  }
+
+  private struct Chosen: Codable, Equatable {
     let path: String
     let sha256: String
   }

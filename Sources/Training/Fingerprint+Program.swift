@@ -70,7 +70,8 @@ extension Fingerprint {
       remedy: "give all ranks the same corpus: prepare it once, and share or copy the directory", exitStatus: .badData)
     guard let path else { return }
     add(
-      "the content of model.initial_parameters", String(try Self.sha256(ofFileAt: path).prefix(16)),
+      "the content of model.initial_parameters",
+      String(try Self.sha256(ofFileAt: InitialParameters.file(at: path)).prefix(16)),
       remedy: "give all ranks the same file", exitStatus: .badData)
   }
 

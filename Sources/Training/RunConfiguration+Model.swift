@@ -27,18 +27,20 @@ extension RunConfiguration {
 
   /// Gives the parameters their first values: tensors of a file where the configuration names one, else random ones.
   ///
-  /// - Throws: what reading the file met; a tensor that is missing or of another shape.
-  package func initialize(_ parameters: ParameterStore, shape: ModelShape) throws {
+  /// - Parameter corpus: whose vocabulary a file must have, if it has one.
+  /// - Returns: a line that says what was loaded; nil for random values.
+  /// - Throws: what reading the file met; what in it does not fit.
+  @discardableResult
+  package func initialize(
+    _ parameters: ParameterStore, shape: ModelShape, corpus: CorpusReader? = nil
+  ) throws -> String? {
     guard let path = model.initialParameters else {
       let initialization: Initialization =
         model.initialization == .uniform ? .uniform(range: model.initialRange) : .pytorch
       initialization.fill(parameters, shape: shape, seed: UInt64(training.seed), forgetBias: model.forgetBias)
-      return
+      return nil
     }
-    let file = try InitialParameters(path: path)
-    for parameter in parameters.layout.parameters {
-      try file.read(parameter.name, shape: parameter.shape, into: parameters.values[parameter.range])
-    }
+    return try load(path, into: parameters, shape: shape, corpus: corpus)
   }
 
   /// What an epoch does with the tokens that don't fill streams and windows evenly.

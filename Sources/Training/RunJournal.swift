@@ -7,7 +7,7 @@ import Logging
 /// What a run tells the world: progress on the terminal or in lines, `metrics.jsonl`, and the history of a checkpoint.
 /// Only the first worker has one.
 final class RunJournal {
-  private let metrics: MetricsFile
+  let metrics: MetricsFile
   private let logger: Logger
   private let progress: ProgressLine
   private let isTerminal: Bool
@@ -18,15 +18,16 @@ final class RunJournal {
   private let clock = ContinuousClock()
   private let start: ContinuousClock.Instant
 
-  private var interval = Interval()
-  private var train = TrainColumns()
-  private var valid = ValidColumns()
+  private var interval: ProgressInterval
+  private var train: TrainColumns
+  private var valid: ValidColumns
 
+  /// - Parameter checkpoint: the one that the run goes on from.
   init(
-    directory: String, from step: Int, totalSteps: Int, logEvery: Int, unit: LossUnit, history: History,
-    state: [String: Double], logger: Logger, isTerminal: Bool = StandardError.isTerminal
+    metrics: MetricsFile, from step: Int, totalSteps: Int, logEvery: Int, unit: LossUnit,
+    resuming checkpoint: CheckpointReader?, logger: Logger, isTerminal: Bool = StandardError.isTerminal
   ) throws {
-    metrics = try MetricsFile(directory: directory, keepingUpTo: step)
+    self.metrics = metrics
     self.logger = logger
     self.isTerminal = isTerminal
     progress = ProgressLine(isShown: isTerminal)
@@ -35,33 +36,33 @@ final class RunJournal {
     self.totalSteps = totalSteps
     firstStep = step
     start = clock.now
-    train.restore(history.train)
-    valid.restore(history.valid)
-    interval = Interval(state)
+    let history = try checkpoint?.history() ?? History()
+    train = TrainColumns(history.train)
+    valid = ValidColumns(history.valid)
+    interval = try checkpoint.map(ProgressInterval.init) ?? ProgressInterval()
   }
 
-  /// Notes one step. `seconds` is what it took.
-  func record(_ record: StepRecord, tokens: Int, seconds: Double) throws {
-    try metrics.append(record)
+  /// Notes one step. `seconds` is what it took; the last step of an epoch ends the interval of progress lines too.
+  func record(_ record: StepRecord, tokens: Int, seconds: Double, endsEpoch: Bool) throws {
+    try metrics.append(.step(record))
     // A step that was left out has no loss to count.
-    guard !record.isSkipped else { return }
-    interval.loss += record.loss
-    interval.steps += 1
-    interval.tokens += tokens
-    interval.seconds += seconds
+    if !record.isSkipped { interval.add(record, tokens: tokens, seconds: seconds) }
+    guard !record.isSkipped || endsEpoch && interval.loss != nil else { return }
     if isTerminal { progress.update(line(record)) }
-    guard record.step % logEvery == 0 || record.step == totalSteps else { return }
+    guard record.step % logEvery == 0 || record.step == totalSteps || endsEpoch else { return }
     if !isTerminal { logger.info("\(line(record))") }
     var mean = record
-    mean.loss = interval.loss / Double(interval.steps)
-    mean.tokensPerSecond = Double(interval.tokens) / interval.seconds
+    mean.isSkipped = false
+    mean.loss = interval.loss ?? record.loss
+    mean.tokensPerSecond = interval.tokensPerSecond ?? record.tokensPerSecond
     train.append(mean)
-    interval = Interval()
+    interval = ProgressInterval()
   }
 
   /// Notes one validation.
   func record(_ record: ValidationRecord, isBest: Bool) throws {
-    try metrics.append(record)
+    try metrics.append(.validation(record))
+    try metrics.flush()
     valid.append(record)
     say(
       "step \(grouped(record.step)), epoch \(record.epoch): validation loss \(fixed(record.natsPerToken, 4)) nats/token, "
@@ -91,119 +92,25 @@ final class RunJournal {
     try metrics.flush()
   }
 
+  /// Writes what is not on disk yet, and waits until it is. Throws ``Failure`` (can't write).
+  func synchronize() throws {
+    progress.clear()
+    try metrics.synchronize()
+  }
+
   var history: History { History(train: train.table, valid: valid.table) }
 
   /// What a checkpoint keeps of the rows that are not complete yet.
   var state: [String: Double] { interval.state }
 
   private func line(_ record: StepRecord) -> String {
-    let loss = interval.steps > 0 ? interval.loss / Double(interval.steps) : record.loss
-    let rate = interval.seconds > 0 ? Double(interval.tokens) / interval.seconds : record.tokensPerSecond
+    let loss = interval.loss ?? record.loss
+    let rate = interval.tokensPerSecond ?? record.tokensPerSecond
     let elapsed = (clock.now - start) / .seconds(1)
     let done = record.step - firstStep
     let left = done > 0 ? elapsed / Double(done) * Double(totalSteps - record.step) : .infinity
     return "step \(grouped(record.step))/\(grouped(totalSteps))  epoch \(record.epoch)  loss \(fixed(loss, 4))  "
       + "\(unit.text(loss))  \(grouped(Int(rate))) tokens/s  |g| \(fixed(record.gradientNorm, 3))  "
       + "lr \(significant(record.learningRate))  left \(readable(seconds: left))"
-  }
-}
-
-/// Sums over the steps since the last progress line.
-private struct Interval {
-  var loss = 0.0
-  var steps = 0
-  var tokens = 0
-  var seconds = 0.0
-
-  init() {}
-
-  init(_ state: [String: Double]) {
-    loss = state["interval_loss"] ?? 0
-    steps = state.count("interval_steps") ?? 0
-    tokens = state.count("interval_tokens") ?? 0
-    seconds = state["interval_seconds"] ?? 0
-  }
-
-  var state: [String: Double] {
-    [
-      "interval_loss": loss, "interval_steps": Double(steps), "interval_tokens": Double(tokens),
-      "interval_seconds": seconds,
-    ]
-  }
-}
-
-/// The training history that a checkpoint keeps: a row for each progress line.
-private struct TrainColumns {
-  private var step: [Int64] = []
-  private var epoch: [Int64] = []
-  private var tokens: [Int64] = []
-  private var loss: [Double] = []
-  private var tokensPerSecond: [Double] = []
-  private var gradientNorm: [Double] = []
-  private var learningRate: [Double] = []
-
-  mutating func append(_ record: StepRecord) {
-    step.append(Int64(record.step))
-    epoch.append(Int64(record.epoch))
-    tokens.append(Int64(record.tokens))
-    loss.append(record.loss)
-    tokensPerSecond.append(record.tokensPerSecond)
-    gradientNorm.append(record.gradientNorm)
-    learningRate.append(record.learningRate)
-  }
-
-  mutating func restore(_ table: HistoryTable) {
-    step = table.integers("step")
-    epoch = table.integers("epoch")
-    tokens = table.integers("tokens")
-    loss = table.reals("loss")
-    tokensPerSecond = table.reals("tokens_per_second")
-    gradientNorm = table.reals("gradient_norm")
-    learningRate = table.reals("learning_rate")
-  }
-
-  var table: HistoryTable {
-    HistoryTable([
-      .init("step", .integers(step)), .init("epoch", .integers(epoch)), .init("loss", .reals(loss)),
-      .init("tokens", .integers(tokens)), .init("tokens_per_second", .reals(tokensPerSecond)),
-      .init("gradient_norm", .reals(gradientNorm)), .init("learning_rate", .reals(learningRate)),
-    ])
-  }
-}
-
-/// The validation history that a checkpoint keeps.
-private struct ValidColumns {
-  private var step: [Int64] = []
-  private var epoch: [Int64] = []
-  private var natsPerToken: [Double] = []
-
-  mutating func append(_ record: ValidationRecord) {
-    step.append(Int64(record.step))
-    epoch.append(Int64(record.epoch))
-    natsPerToken.append(record.natsPerToken)
-  }
-
-  mutating func restore(_ table: HistoryTable) {
-    step = table.integers("step")
-    epoch = table.integers("epoch")
-    natsPerToken = table.reals("valid_nats_per_token")
-  }
-
-  var table: HistoryTable {
-    HistoryTable([
-      .init("step", .integers(step)), .init("epoch", .integers(epoch)),
-      .init("valid_nats_per_token", .reals(natsPerToken)),
-      .init("valid_perplexity", .reals(natsPerToken.map { exp($0) })),
-    ])
-  }
-}
-
-extension HistoryTable {
-  fileprivate func integers(_ name: String) -> [Int64] {
-    if case .integers(let values)? = self[name] { values } else { [] }
-  }
-
-  fileprivate func reals(_ name: String) -> [Double] {
-    if case .reals(let values)? = self[name] { values } else { [] }
   }
 }

@@ -26,14 +26,15 @@ extension Trainer {
     let states = try gatherStates()
     let slots = try gatherSlots()
     try group.agreeing {
-      guard group.rank == 0, var store else { return }
-      try journal?.flush()
-      journal?.show("writing a checkpoint")
+      guard let journal, var store else { return }
+      // Metrics before the checkpoint that states where they end.
+      try journal.synchronize()
+      journal.show("writing a checkpoint")
       let path = store.path(step: position.step)
       try write(to: path, states: states, slots: slots)
       try store.didWrite(step: position.step, validation: validationOfThisStep)
       self.store = store
-      journal?.say("wrote \(path)")
+      journal.say("wrote \(path)")
     }
     lastCheckpoint = CheckpointStore.path(step: position.step, in: configuration.run.directory)
   }
@@ -41,7 +42,7 @@ extension Trainer {
   private func write(to path: String, states: [GatheredState], slots: [FloatBuffer]) throws {
     let layout = model.weights.parameters.layout
     let gateOrder = model.weights.shape.cell.gateOrder
-    var writer = try CheckpointWriter(path: path, header: header())
+    var writer = try CheckpointWriter(path: path, header: try header())
     for parameter in layout.parameters {
       try writer.writeParameter(
         parameter.name, shape: parameter.shape, UnsafeBufferPointer(model.weights.parameters.values[parameter.range]),
@@ -68,7 +69,7 @@ extension Trainer {
     try writer.close()
   }
 
-  private func header() -> CheckpointHeader {
+  private func header() throws -> CheckpointHeader {
     let vocabulary = corpus.vocabulary
     let trainingState = [
       "tokens": Double(position.tokens), "corpus_tokens": Double(streams.layout.tokens),
@@ -84,8 +85,10 @@ extension Trainer {
       unknownToken: vocabulary.unknown.map { vocabulary.tokens[Int($0)] },
       optimizer: exchange.optimizer.kind.name, optimizerState: ["updates": Double(exchange.optimizer.updates)],
       schedule: configuration.schedule.name.rawValue, scheduleState: schedule.state, bestValidation: bestValidation,
-      trainingState: trainingState, validation: validationOfThisStep,
-      instructionSet: model.weights.arithmetic.instructionSet.name, precision: model.weights.precision.rawValue)
+      trainingState: trainingState, run: identity, validation: validationOfThisStep,
+      corpusDigest: try corpus.contentDigest(),
+      instructionSet: model.weights.arithmetic.instructionSet.name, precision: model.weights.precision.rawValue,
+      metricsBytes: journal?.metrics.size)
   }
 
   /// Where a run continues from a checkpoint.
@@ -117,8 +120,16 @@ extension Trainer {
         remedy: "give the corpus that the run was started with as data.corpus, or start a new run with this checkpoint "
           + "as model.initial_parameters")
     }
+    // The digest is of the tokens: shards and path may have changed. Files of version 1 know no more than the length.
+    if let digest = header.corpusDigest, try corpus.contentDigest() != digest {
+      throw Failure(
+        .badData, "the run was trained on another text than the corpus \(corpus.directory) has, of the same vocabulary",
+        at: checkpoint.path,
+        remedy: "give the corpus that the run was started with as data.corpus, or start a new run with this checkpoint "
+          + "as model.initial_parameters")
+    }
     return TrainingPosition(
-      step: header.step, epoch: epoch, window: window, tokens: header.trainingState.count("tokens") ?? 0)
+      step: header.step, epoch: epoch, window: window, tokens: try checkpoint.trainingCount("tokens"))
   }
 
   /// Restores schedule, this worker's optimiser slots and states.
@@ -131,12 +142,14 @@ extension Trainer {
     skippedSteps = header.trainingState.count("skipped_steps") ?? 0
     skippedInARow = header.trainingState.count("skipped_in_a_row") ?? 0
     trend.restore(header.trainingState)
-    schedule.restore(header.scheduleState)
-    bestValidation = header.bestValidation
+    if let key = schedule.restore(header.scheduleState) { throw checkpoint.incomplete("/training/schedule", key) }
     let optimizer = exchange.optimizer
-    optimizer.updates = header.optimizerState.count("updates") ?? header.step
+    guard let updates = header.optimizerState.count("updates"), updates >= 0 else {
+      throw checkpoint.incomplete("/optimizer", "updates")
+    }
+    optimizer.updates = updates
     // Plain SGD keeps nothing: a momentum that is switched on now starts from zero, as in a new run.
-    if !checkpoint.slots.isEmpty {
+    if try !checkpoint.savedConfiguration().optimizerKind.slotNames.isEmpty {
       for (name, slot) in zip(optimizer.kind.slotNames, optimizer.slots) {
         try restore(slot, name, from: checkpoint)
       }

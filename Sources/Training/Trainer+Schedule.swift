@@ -24,7 +24,7 @@ extension Trainer {
   func scheduleChanges(since saved: RunConfiguration, _ header: CheckpointHeader) -> [String] {
     let savedSteps = saved.training.length.totalSteps(windows: streams.windowCount, from: position)
     var before = saved.learningRateSchedule(totalSteps: savedSteps)
-    before.restore(header.scheduleState)
+    guard before.restore(header.scheduleState) == nil else { return [] }
     let was = before.rate(step: position.step, epoch: position.epoch)
     let now = schedule.rate(step: position.step, epoch: position.epoch)
     var changes: [String] = []

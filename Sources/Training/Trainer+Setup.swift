@@ -75,30 +75,41 @@ extension Trainer {
       shards: shards)
   }
 
-  /// Makes the run directory, or checks that it is the one to go on in, and opens the journal. First worker only.
-  func openRunDirectory(resuming checkpoint: CheckpointReader?) throws {
-    let directory = configuration.run.directory
-    if checkpoint == nil, CheckpointStore.latest(in: directory) != nil {
-      throw Failure(
-        .cannotWrite, "there is a run in this directory already", at: directory,
-        remedy: "go on with --resume latest, or choose another directory with --set run.directory=DIR")
-    }
-    let store = try CheckpointStore(directory: directory, keep: configuration.run.keep)
-    let path = "\(directory)/config.yaml"
-    do {
-      try configuration.yaml.write(toFile: path, atomically: true, encoding: .utf8)
-    } catch {
-      throw Failure(
-        .cannotWrite, "can't write the configuration", at: path, cause: systemReason(error),
-        remedy: "check the directory's permissions and free space")
-    }
-    self.store = store
+  /// Makes the directory this run's and opens the journal. First worker only.
+  func open(_ directory: RunDirectory, resuming checkpoint: CheckpointReader?) throws {
+    let claim = try directory.claim(configuration, resuming: checkpoint)
+    (identity, store) = (claim.identity, claim.store)
     let journal = try RunJournal(
-      directory: directory, from: position.step, totalSteps: totalSteps, logEvery: configuration.training.logEvery,
-      unit: LossUnit(tokenizer: corpus.vocabulary.tokenizer.rawValue), history: checkpoint?.history() ?? .init(),
-      state: checkpoint?.header.trainingState ?? [:], logger: logger)
+      metrics: claim.metrics, from: position.step, totalSteps: totalSteps, logEvery: configuration.training.logEvery,
+      unit: LossUnit(tokenizer: corpus.vocabulary.tokenizer.rawValue), resuming: checkpoint, logger: logger)
     self.journal = journal
     describeRun(journal, checkpoint)
+    for remark in claim.remarks { journal.say(remark) }
+  }
+
+  /// What `auto` is: the first worker, which holds the directory, looks for all.
+  static func settle(
+    _ resume: String?, _ group: any WorkerGroup, _ configuration: RunConfiguration
+  ) throws -> String? {
+    guard resume == "auto" else { return resume }
+    var isThere: UInt8 = group.rank == 0 && CheckpointStore.latest(in: configuration.run.directory) != nil ? 1 : 0
+    try withUnsafeMutableBytes(of: &isThere) { try group.broadcast($0, from: 0) }
+    return isThere == 1 ? "latest" : nil
+  }
+
+  /// Tells all workers the lowest validation loss of the directory's checkpoints; nil if there is none.
+  static func agree(onBest validation: Double?, _ group: any WorkerGroup) throws -> Double? {
+    var loss = validation ?? .nan
+    try withUnsafeMutableBytes(of: &loss) { try group.broadcast($0, from: 0) }
+    return loss.isNaN ? nil : loss
+  }
+
+  /// Why there is no step to make.
+  var whatEnded: String {
+    switch configuration.training.length {
+    case .epochs(let epochs): "the run has its \(epochs) epochs; set training.epochs to more to continue it"
+    case .steps(let steps): "the run has its \(grouped(steps)) steps; set training.steps to more to continue it"
+    }
   }
 
   private var kindOfWorkers: String {
@@ -139,6 +150,13 @@ extension Trainer {
     }
     guard let checkpoint else { return }
     journal.say("going on from \(checkpoint.path): step \(grouped(position.step)), epoch \(position.epoch + 1)")
+    let (header, precision) = (checkpoint.header, model.weights.precision.rawValue)
+    let instructionSet = model.weights.arithmetic.instructionSet.name
+    if let before = header.instructionSet, before != instructionSet || header.precision != precision {
+      journal.say(
+        "computed with \(before), \(header.precision ?? "f32") until now, and with \(instructionSet), "
+          + "\(precision) from here on: the last bits will differ")
+    }
     guard let saved = try? checkpoint.savedConfiguration() else { return }
     for difference in configuration.differences(from: saved) {
       journal.say(

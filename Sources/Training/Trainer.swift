@@ -59,7 +59,9 @@ package final class Trainer {
   var trend = LossTrend()
   /// The step after which the workers' weights were last found to be the same.
   var verifiedStep = 0
-  /// The journal and the store exist on the first worker only.
+  /// Directory, journal and store exist on the first worker only.
+  private let directory: RunDirectory?
+  var identity: RunIdentity?
   var journal: RunJournal?
   var store: CheckpointStore?
   let logger: Logger
@@ -77,13 +79,16 @@ package final class Trainer {
   /// Collective: every worker makes its trainer with the same arguments.
   ///
   /// - Parameters:
-  ///   - resume: `latest`, `best` or the path of a checkpoint to go on from; nil starts anew.
+  ///   - resume: `latest`, `best` or the path of a checkpoint to go on from; `auto` is the latest if there is one; nil
+  ///     starts anew.
+  ///   - breakingLock: whether to take the run directory's lock from whoever holds it.
   ///   - arithmetic: the same on every worker.
   ///   - logger: used on the first worker only.
   ///   - digestPatience: how long to wait for the digests of the corpus before training goes on beside them.
   /// - Throws: ``WorkerFailure``, the same on all workers: what a configuration, corpus, checkpoint or directory lacks.
   package init(
-    _ group: any WorkerGroup, configuration: RunConfiguration, resume: String? = nil, purpose: Purpose = .run,
+    _ group: any WorkerGroup, configuration: RunConfiguration, resume: String? = nil, breakingLock: Bool = false,
+    purpose: Purpose = .run,
     arithmetic: Arithmetic, logger: Logger, digestPatience: Duration = CorpusVerification.patience
   ) throws {
     self.group = group
@@ -97,11 +102,18 @@ package final class Trainer {
     let training = configuration.training
     try group.compare(configuration.fingerprint(resuming: resume))
     // A run that is told to stop before it has written anything ends where it is, here and below.
-    let (precision, corpus) = try group.agreeing {
+    let precision = try group.agreeing {
       try StopSignal.check()
       try Self.checkWorkers(group.count, configuration)
-      let precision = try Self.precision(training.precision, arithmetic)
-      return (precision, try CorpusReader(directory: configuration.data.corpus))
+      return try Self.precision(training.precision, arithmetic)
+    }
+    directory = try group.agreeing {
+      guard group.rank == 0, purpose == .run else { return nil }
+      return try RunDirectory(configuration.run.directory, breakingLock: breakingLock) { logger.info("\($0)") }
+    }
+    let resume = try Self.settle(resume, group, configuration)
+    let corpus = try group.agreeing {
+      try CorpusReader(directory: configuration.data.corpus)
     }
     let checkpoint = try resume.map { try CheckpointReader.open($0, in: configuration.run.directory, by: group) }
     try group.agreeing { if let checkpoint { try Self.check(checkpoint, configuration, corpus) } }
@@ -112,6 +124,7 @@ package final class Trainer {
     let batch = try group.agreeing { try Self.localBatch(group, configuration, corpus) }
     budget = try Self.memoryBudget(
       group, configuration, corpus, shape, precision, batch: batch, resuming: checkpoint != nil)
+    var loaded: String?
     let (weights, isShared) = try ModelWeights.shared(
       by: group, shape, arithmetic, precision: precision, training: true,
       apart: training.exchange == .allreduce
@@ -119,7 +132,7 @@ package final class Trainer {
       if let checkpoint {
         try checkpoint.readParameters(into: parameters)
       } else {
-        try configuration.initialize(parameters, shape: shape)
+        loaded = try configuration.initialize(parameters, shape: shape, corpus: corpus)
       }
     }
     (streams, window) = try group.agreeing {
@@ -155,15 +168,19 @@ package final class Trainer {
     try group.agreeing {
       try StopSignal.check()
       if let checkpoint { try restore(from: checkpoint) }
-      if group.rank == 0, purpose == .run { try openRunDirectory(resuming: checkpoint) }
+      if let directory { try open(directory, resuming: checkpoint) }
+      if let loaded { journal?.say(loaded) }
     }
-    if purpose == .run { try warnOfCrowdedHosts() }
+    guard purpose == .run else { return }
+    bestValidation = try Self.agree(onBest: store?.best?.validation, group)
+    try warnOfCrowdedHosts()
   }
 
   /// Trains to the end of the configured epochs or steps, or until a stop signal; collective.
   ///
   /// - Throws: ``WorkerFailure``, the same on all workers.
   package func run() throws -> Summary {
+    defer { directory?.close() }
     do {
       return try train()
     } catch {
@@ -179,6 +196,7 @@ package final class Trainer {
     StopSignal.promise = .stopAfterStep
     // A signal may have come while the run was being set up: then there is no step to wait for.
     var wasStopped = try group.stopRequested()
+    if position.step >= totalSteps { journal?.say("nothing was left to train: \(whatEnded)") }
     if validationIsDue {
       if !wasStopped { _ = try validate() }
       wasStopped = validationIsDue
@@ -211,7 +229,9 @@ package final class Trainer {
           step: position.step, epoch: epoch, loss: outcome.lossSum / Double(tokens), tokens: position.tokens,
           tokensPerSecond: Double(tokens) / seconds, gradientNorm: outcome.gradientNorm, learningRate: rate,
           isSkipped: isSkipped)
-        try alone { try journal.record(record, tokens: tokens, seconds: seconds) }
+        try alone {
+          try journal.record(record, tokens: tokens, seconds: seconds, endsEpoch: position.isAtEpochEnd)
+        }
       }
       let interval = configuration.training.verifyEvery
       if interval > 0, position.step % interval == 0, hasOwnWeights { try verifyWeights() }

@@ -45,7 +45,7 @@ struct GenerateCommand: ParsableCommand {
     }
     let arithmetic = try kernels.arithmetic()
     let sampler = try Sampler(temperature: temperature, topK: topK, topP: topP, seed: seed)
-    let reader = try CheckpointReader(path: try CheckpointStore.resolve(checkpoint, in: "."))
+    let reader = try CheckpointReader.open(checkpoint)
     let vocabulary = try reader.vocabulary()
     let start = try vocabulary.encode(prompt)
     _ = try MemoryBudget(

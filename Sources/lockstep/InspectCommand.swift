@@ -37,12 +37,19 @@ struct InspectCommand: ParsableCommand {
     if FileManager.default.fileExists(atPath: "\(path)/\(CorpusManifest.fileName)") {
       return try report(onCorpus: path)
     }
-    guard let latest = CheckpointStore.latest(in: path) else {
-      throw Failure(
-        .badData, "is neither a corpus nor a run directory with a checkpoint", at: path,
-        remedy: "name a file, or the directory that 'lockstep prepare' or 'lockstep train' has made")
+    while true {
+      guard let latest = CheckpointStore.latest(in: path) else {
+        throw Failure(
+          .badData, "is neither a corpus nor a run directory with a checkpoint", at: path,
+          remedy: "name a file, or the directory that 'lockstep prepare' or 'lockstep train' has made")
+      }
+      do {
+        return try CheckpointReport(path: latest)
+      } catch {
+        // A run that is writing there may have moved on.
+        guard CheckpointStore.latest(in: path) != latest else { throw error }
+      }
     }
-    return try CheckpointReport(path: latest)
   }
 
   private static func report(onFile path: String) throws -> any InspectionReport {
@@ -51,7 +58,13 @@ struct InspectCommand: ParsableCommand {
     let beginning = try firstBytes(of: path)
     guard beginning == Seal.hdf5Signature else {
       // Nothing, or a first block that nothing was written to yet: the seal knows what to say of those.
-      if beginning.allSatisfy({ $0 == 0 }) { _ = try Seal(of: path, as: .checkpoint) }
+      if beginning.allSatisfy({ $0 == 0 }) {
+        // A user block of zeros before HDF5: another program's file of tensors, unless it is an unfinished one of ours.
+        if (try? PosixFile(path).read(Seal.hdf5Signature.count, at: Seal.size)) == Seal.hdf5Signature {
+          return try TensorsReport(path: path)
+        }
+        _ = try Seal(of: path, as: .checkpoint)
+      }
       throw Failure(.badData, "is neither a Lockstep file nor an HDF5 file of tensors", at: path)
     }
     return try TensorsReport(path: path)

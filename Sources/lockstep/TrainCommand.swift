@@ -32,9 +32,14 @@ struct TrainCommand: WorkerCommand {
   var overrides: [String] = []
 
   @Option(
-    help: ArgumentHelp("Go on from a checkpoint: latest, best, or a path.", valueName: "checkpoint"),
+    help: ArgumentHelp(
+      "Resume from a checkpoint: latest, best, or a path; auto is the latest if there is one, else a fresh start.",
+      valueName: "checkpoint"),
     transform: PathName.expandingHome)
   var resume: String?
+
+  @Flag(help: "Take the run directory from a run that is certainly gone, though its lock looks alive.")
+  var breakLock = false
 
   @Option(
     help: ArgumentHelp(
@@ -59,14 +64,18 @@ struct TrainCommand: WorkerCommand {
       throw Failure(
         .usage, "there is no configuration to train by", remedy: "give a YAML file, or --replay with a report")
     }
-    let (overrides, resume) = (overrides, resume)
+    let (overrides, resume, breakLock) = (overrides, resume, breakLock)
     if !oneRunPerTask { try WorkerLaunch.refuseSeparateTasks(override: "--one-run-per-task") }
     let arithmetic = try kernels.arithmetic()
     let fingerprint = Fingerprint(command: "train", arithmetic, options: memory.settings)
     try WorkerLaunch.run(threads: workers, sharedMemory: !memory.apart, fingerprint: fingerprint) { group in
-      let configuration = try group.agreeing { try RunConfiguration(contentsOf: config, overrides: overrides) }
+      let configuration = try group.agreeing {
+        let configuration = try RunConfiguration(contentsOf: config, overrides: overrides)
+        try configuration.checkPlace(file: config, overrides: overrides)
+        return configuration
+      }
       let trainer = try Trainer(
-        group, configuration: configuration, resume: resume, arithmetic: arithmetic,
+        group, configuration: configuration, resume: resume, breakingLock: breakLock, arithmetic: arithmetic,
         logger: StandardErrorLog.logger)
       let summary = try trainer.run()
       if summary.wasStopped { throw Self.stopped(summary, configuration) }

@@ -17,8 +17,7 @@ import Testing
 
   /// Writes checkpoints as a trainer does, each with the best validation so far.
   private func write(_ store: inout CheckpointStore, _ step: Int, validation: Double? = nil) throws {
-    let best = [validation, store.bestValidation].compactMap { $0 }.min()
-    try SampleCheckpoint.write(to: store.path(step: step), step: step, bestValidation: best, validation: validation)
+    try SampleCheckpoint.write(to: store.path(step: step), step: step, validation: validation)
     try store.didWrite(step: step, validation: validation)
   }
 
@@ -32,28 +31,31 @@ import Testing
     }
     #expect(try names() == [name(2), name(4), name(5)])
     #expect(store.latest() == store.path(step: 5))
-    #expect(store.best() == store.path(step: 2))
+    #expect(CheckpointStore.best(in: run) == store.path(step: 2))
     #expect(try FileManager.default.destinationOfSymbolicLink(atPath: "\(run)/best") == "checkpoints/\(name(2))")
     #expect(try SampleCheckpoint.names(in: run) == ["best", "checkpoints", "latest"])
 
-    // A new process knows what is best, and a run resumed from an early step keeps what it writes.
+    // A new process knows what is best.
     var resumed = try CheckpointStore(directory: run, keep: 1)
-    #expect(resumed.bestValidation == 2)
-    try write(&resumed, 3, validation: 2.25)
-    #expect(try names() == [name(2), name(3)])
-    #expect(resumed.latest() == resumed.path(step: 3))
-    try write(&resumed, 6, validation: 1.5)
-    #expect(try names() == [name(6)])
-    #expect(resumed.best() == resumed.path(step: 6))
+    #expect(resumed.best == .init(step: 2, validation: 2))
+    try write(&resumed, 6, validation: 2.25)
+    #expect(try names() == [name(2), name(6)])
+    #expect(resumed.latest() == resumed.path(step: 6))
+    try write(&resumed, 7, validation: 1.5)
+    #expect(try names() == [name(7)])
+    #expect(CheckpointStore.best(in: run) == resumed.path(step: 7))
   }
 
   @Test func whatInterruptedWritersLeftIsSwept() throws {
     var store = try CheckpointStore(directory: run, keep: 3)
     try write(&store, 1)
-    let stale = ["checkpoints/step-0000000002.h5.partial-99", "latest.partial-99"].map { "\(run)/\($0)" }
+    let stale = [
+      "checkpoints/step-0000000002.h5.partial-99", "latest.partial-99", "config.yaml.partial-node-7.x-12-0af3",
+      "checkpoints/step-0000000003.h5.partial-node7-12-0af3",
+    ].map { "\(run)/\($0)" }
     let others = ["checkpoints/notes.partial-x", "mine.partial-9"].map { "\(run)/\($0)" }
     for path in stale + others { try Data("x".utf8).write(to: URL(fileURLWithPath: path)) }
-    _ = try CheckpointStore(directory: run, keep: 3)
+    try CheckpointStore.recover(run)
     #expect(stale.allSatisfy { !FileManager.default.fileExists(atPath: $0) })
     #expect(others.allSatisfy { FileManager.default.fileExists(atPath: $0) })
     #expect(store.latest() == store.path(step: 1))

@@ -35,6 +35,26 @@ extension EndToEndTests {
       }
     }
 
+    /// A checkpoint that another program has rewritten is no checkpoint any more, but its weights are weights.
+    @Test(.enabled(if: isInstalled("h5repack"), "hdf5-tools are not installed"))
+    func aRewrittenCheckpointIsToldFromADamagedOne() throws {
+      let workspace = try Self.makeRun()
+      let repack = try ChildProcess.run(
+        "h5repack", ["-f", "GZIP=1", workspace.file("run/latest"), workspace.file("edited.h5")], deadline: .seconds(30))
+      #expect(repack.status == 0, "\(repack.standardError)")
+      let start = ["train", "run.yaml", "--set", "run.directory=other", "--set"]
+      for arguments in [
+        ["generate", "edited.h5"], ["inspect", "edited.h5"], start + ["model.initial_parameters=edited.h5"],
+      ] {
+        let message = try workspace.fail(65, arguments)
+        #expect(message.contains("was changed since it was written") && message.contains("tail -c +513"), "\(message)")
+      }
+      // What the message says works.
+      try Data(workspace.bytes("edited.h5").dropFirst(512))
+        .write(to: URL(fileURLWithPath: workspace.file("weights.h5")))
+      try workspace.succeed(start + ["model.initial_parameters=weights.h5"])
+    }
+
     @Test(.enabled(if: Python.has(["h5py"]), "h5py is not installed: set LOCKSTEP_TORCH_PYTHON"))
     func h5pyReadsThem() throws {
       let workspace = try Self.makeRun()

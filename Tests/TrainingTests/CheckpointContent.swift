@@ -7,7 +7,8 @@ struct CheckpointContent: Equatable {
   var tensors: [String: [UInt32]] = [:]
   var streamPositions: [Int64]
   var numbers: [String: Double]
-  var bestValidation: Double?
+  /// Of these weights; which was the best of a run depends on the directory that it is in.
+  var validation: Double?
   var train: [HistoryTable.Column]
   var valid: [HistoryTable.Column]
 
@@ -36,7 +37,7 @@ struct CheckpointContent: Equatable {
     let states = [header.optimizerState, header.scheduleState, header.trainingState]
     // Seconds are the one thing that may differ.
     numbers = states.reduce(into: [:]) { $0.merge($1) { first, _ in first } }.filter { !$0.key.hasSuffix("seconds") }
-    bestValidation = header.bestValidation
+    validation = header.validation
     let history = try reader.history()
     train = history.train.columns.filter { $0.name != "tokens_per_second" }
     valid = history.valid.columns

@@ -31,12 +31,13 @@ final class Workbench: Sendable {
   func file(_ name: String) -> String { "\(path)/\(name)" }
 
   func prepare(
-    _ name: String, alphabet: String, trainTokens: Int = trainTokens, tokenizer: Tokenizer = .char, shards: Int = 1
+    _ name: String, alphabet: String, trainTokens: Int = trainTokens, tokenizer: Tokenizer = .char, shards: Int = 1,
+    seed: UInt64 = 0
   ) throws {
     var texts: [String] = []
     for (index, count) in [trainTokens, Self.validTokens, Self.testTokens].enumerated() {
       let text = file("\(name)-\(index).txt")
-      try randomText(count, alphabet, seed: UInt64(index)).write(toFile: text, atomically: true, encoding: .utf8)
+      try randomText(count, alphabet, seed: seed + UInt64(index)).write(toFile: text, atomically: true, encoding: .utf8)
       texts.append(text)
     }
     let recipe = try CorpusRecipe(

@@ -130,6 +130,28 @@ import Training
     #expect(reader.header.bestValidation == best.validNatsPerToken)
   }
 
+  /// Windows of 60 tokens, and one of 17 at the end of each epoch.
+  @Test func progressIsWeighedByTokensAndEndsWithTheEpoch() throws {
+    let bench = try Workbench()
+    try bench.prepare("uneven", alphabet: "abcdefghij .\n", trainTokens: 6 * 163 + 2)
+    let options = [
+      "data.corpus=\(bench.file("uneven"))", "data.last_window=keep", "training.log_every=100", "training.epochs=2",
+      "optimizer.learning_rate=0.02",
+    ]
+    let run = bench.file("run")
+    try train(bench.configuration(options), workers: 2)
+    let rows = try MetricsRow.all(of: run).filter { $0.loss != nil }
+    let table = try CheckpointReader(path: checkpoint(run, step: 34)).history().train
+    #expect(table["step"] == .integers([17, 34]))
+    let tokens = [0] + rows.compactMap(\.tokens)
+    let nats = zip(rows, zip(tokens, tokens.dropFirst())).map { ($0.loss ?? .nan) * Double($1.1 - $1.0) }
+    for (index, epoch) in [0..<17, 17..<34].enumerated() {
+      let mean = nats[epoch].reduce(0, +) / Double(16 * 60 + 17)
+      #expect(abs(try #require(table["loss"])[index] - mean) < 1e-9)
+    }
+    #expect(abs(nats[16] / 17 - nats[..<17].reduce(0, +) / 977) > 1e-3, "a mean of means would be the same")
+  }
+
   @Test func aRunLeavesItsConfiguration() throws {
     let bench = try Workbench()
     let configuration = try bench.configuration(["training.steps=2", "model.layers=1"])

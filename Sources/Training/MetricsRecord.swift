@@ -1,0 +1,69 @@
+import Foundation
+
+/// One training step, as `metrics.jsonl` and the progress line show it.
+package struct StepRecord: Sendable, Equatable {
+  /// Optimiser steps done.
+  package var step: Int
+  /// The epoch that the step belongs to, from 1.
+  package var epoch: Int
+  /// Mean cross-entropy of the window, in nats per token.
+  package var loss: Double
+  /// Tokens trained on since the run began.
+  package var tokens: Int
+  package var tokensPerSecond: Double
+  /// Global norm of the gradient before clipping.
+  package var gradientNorm: Double
+  package var learningRate: Double
+  /// Whether the update was left out, because loss or gradient were not finite.
+  package var isSkipped = false
+}
+
+/// One validation.
+package struct ValidationRecord: Sendable, Equatable {
+  package var step: Int
+  package var epoch: Int
+  package var natsPerToken: Double
+}
+
+/// A row of `metrics.jsonl`: members in the order of writing.
+enum MetricsRow {
+  case step(StepRecord)
+  case validation(ValidationRecord)
+
+  var step: Int {
+    switch self {
+    case .step(let record): record.step
+    case .validation(let record): record.step
+    }
+  }
+
+  /// One JSON object and a line end. A row may state which run it belongs to.
+  func json(run: String? = nil) -> String {
+    let members =
+      switch self {
+      case .step(let r):
+        """
+        "step":\(r.step),"epoch":\(r.epoch),"loss":\(Self.number(r.loss)),"tokens":\(r.tokens),\
+        "tokens_per_second":\(fixed(r.tokensPerSecond, 1)),"gradient_norm":\(Self.number(r.gradientNorm)),\
+        "learning_rate":\(r.learningRate)\(r.isSkipped ? ",\"skipped\":true" : "")
+        """
+      case .validation(let r):
+        """
+        "step":\(r.step),"epoch":\(r.epoch),"valid_nats_per_token":\(r.natsPerToken),\
+        "valid_perplexity":\(Self.number(exp(r.natsPerToken)))
+        """
+      }
+    return "{\(members)\(run.map { ",\"run\":\"\($0)\"" } ?? "")}\n"
+  }
+
+  /// JSON has neither NaN nor infinity, which the loss of a step that was left out is, and a perplexity may be.
+  private static func number(_ value: Double) -> String { value.isFinite ? "\(value)" : "null" }
+
+  /// The step of a row as ``json(run:)`` writes it; nil for a line that is torn or somebody else's.
+  static func step(of line: some Collection<UInt8>) -> Int? {
+    let key = Array("{\"step\":".utf8)
+    guard line.starts(with: key), line.suffix(1).first == UInt8(ascii: "}") else { return nil }
+    let digits = line.dropFirst(key.count).prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+    return Int(String(decoding: digits, as: UTF8.self))
+  }
+}

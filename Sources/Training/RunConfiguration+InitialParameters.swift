@@ -1,0 +1,87 @@
+import Arena
+import Checkpoints
+import Configuration
+import Corpus
+import Failures
+import Recurrent
+
+extension RunConfiguration {
+  /// Fills the parameters with the tensors of a file, as strictly as PyTorch loads a state: all of the model's tensors and
+  /// no other, of the same shapes, finite, for the same tokens and the same kind of model.
+  ///
+  /// - Returns: a line that says what was loaded.
+  /// - Throws: ``Failure`` (bad data) that names what differs.
+  func load(
+    _ path: String, into store: ParameterStore, shape: ModelShape, corpus: CorpusReader?
+  ) throws -> String {
+    let file = try InitialParameters(path: path)
+    try checkNames(file, store, shape)
+    try checkSettings(file)
+    if let corpus, let (name, tokens) = try file.vocabulary(), let tokenizer = Tokenizer(rawValue: name) {
+      try corpus.checkVocabulary(Vocabulary(tokenizer: tokenizer, tokens: tokens), ofModel: file.path)
+    }
+    for parameter in store.layout.parameters {
+      try file.readFinite(parameter.name, shape: parameter.shape, into: store.values[parameter.range])
+    }
+    let tied = try checkTied(file, store, shape)
+    var line = "initial parameters: all \(store.layout.parameters.count) tensors of the model from \(file.path)"
+    if file.isWrapped { line += ", where their names begin with 'module.'" }
+    if tied { line += "; its decoder.weight equals encoder.weight, as in a tied model" }
+    if model.forgetBias != 0 { line += "; model.forget_bias has no effect on them" }
+    return line
+  }
+
+  private static let decoder = "decoder.weight"
+  private static let encoder = "encoder.weight"
+
+  private func checkNames(_ file: InitialParameters, _ store: ParameterStore, _ shape: ModelShape) throws {
+    let needed = store.layout.parameters
+    let there = Dictionary(file.parameters.map { ($0.name, $0.shape) }, uniquingKeysWith: { first, _ in first })
+    var reasons: [String] = []
+    let missing = needed.filter { there[$0.name] == nil }.map(\.name)
+    let names = Set(needed.map(\.name))
+    let extra = file.parameters.map(\.name).filter { !names.contains($0) && !(shape.tied && $0 == Self.decoder) }
+    if !missing.isEmpty { reasons.append("it lacks \(missing.joined(separator: ", "))") }
+    if !extra.isEmpty { reasons.append("it also has \(extra.joined(separator: ", "))") }
+    for parameter in needed {
+      guard let shape = there[parameter.name], shape != parameter.shape else { continue }
+      reasons.append("\(parameter.name) has shape \(shape) where \(parameter.shape) is needed")
+    }
+    guard !reasons.isEmpty else { return }
+    throw Failure(
+      .badData, "does not hold the parameters of this model", at: file.path, cause: reasons.joined(separator: "; "),
+      remedy: "configure the model that they are of, with a corpus of its vocabulary, or give other weights")
+  }
+
+  /// Returns whether the file has the decoder of a tied model too.
+  private func checkTied(_ file: InitialParameters, _ store: ParameterStore, _ shape: ModelShape) throws -> Bool {
+    guard shape.tied, file.parameters.contains(where: { $0.name == Self.decoder }),
+      let encoder = store.layout.parameters.first(where: { $0.name == Self.encoder })
+    else { return false }
+    let decoder = try FloatBuffer(count: encoder.count)
+    try file.readFinite(Self.decoder, shape: encoder.shape, into: decoder.buffer)
+    guard zip(decoder.buffer, store.values[encoder.range]).allSatisfy({ $0 == $1 }) else {
+      throw Failure(
+        .badData, "its decoder.weight is another than its encoder.weight, and the model has one for both",
+        at: file.path,
+        remedy: "set model.tie_weights to false, or give weights of a tied model")
+    }
+    return true
+  }
+
+  /// What changes the meaning of tensors. Which there are, and their shapes, have been compared.
+  private static let settings = ["model.cell", "model.activation", "model.reset"]
+
+  private func checkSettings(_ file: InitialParameters) throws {
+    // Somebody's else's dataset of this name, or a later program's, says nothing here.
+    guard let text = try file.configuration(), let saved = try? RunConfiguration(yaml: text, source: file.path) else {
+      return
+    }
+    let different = differences(from: saved).filter { Self.settings.contains($0.key) }
+    guard !different.isEmpty else { return }
+    let list = different.map { "\($0.key) is \($0.saved ?? "unset") there and \($0.requested ?? "unset") here" }
+    throw Failure(
+      .badData, "was trained as another kind of model", at: file.path, cause: list.joined(separator: "; "),
+      remedy: "set the same here, or give other weights")
+  }
+}

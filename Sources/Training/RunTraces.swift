@@ -1,0 +1,91 @@
+import Checkpoints
+import Configuration
+import Failures
+import Files
+import Foundation
+
+/// What an earlier run left in a directory, apart from checkpoints.
+struct RunTraces {
+  /// The run that `config.yaml` names.
+  let identity: RunIdentity?
+  let hasConfiguration: Bool
+  let hasMetrics: Bool
+  private let directory: String
+
+  static func configurationPath(in directory: String) -> String { "\(directory)/config.yaml" }
+
+  /// - Throws: ``Failure`` where a file is there and can't be read.
+  init(in directory: String) throws {
+    self.directory = directory
+    let path = Self.configurationPath(in: directory)
+    hasConfiguration = try Self.exists(path)
+    hasMetrics = try Self.exists(MetricsFile.path(in: directory))
+    identity = hasConfiguration ? RunIdentity(configuration: try Self.beginning(of: path)) : nil
+  }
+
+  /// Whether a run has been here. A configuration alone may be the user's own.
+  var areOfARun: Bool { hasMetrics || identity != nil }
+
+  /// The settings in which the earlier run differs from `configuration`; those that make no other run are left out.
+  ///
+  /// - Throws: ``Failure`` (usage) where its configuration can't be read.
+  func differences(from configuration: RunConfiguration) throws -> [ConfigurationDifference] {
+    let saved = try RunConfiguration(contentsOf: Self.configurationPath(in: directory))
+    let others = ["run.directory", "run.keep", "training.log_every"]
+    return configuration.differences(from: saved).filter { !others.contains($0.key) }
+  }
+
+  /// Moves the metrics of a run that ended before its first checkpoint to `abandoned/`. Returns where; nil if it had none.
+  func setMetricsAside() throws -> String? {
+    let path = MetricsFile.path(in: directory)
+    guard hasMetrics else { return nil }
+    guard try PosixFile(path).size() > 0 else {
+      _ = unlink(path)
+      return nil
+    }
+    let folder = "\(directory)/abandoned"
+    var place = "\(folder)/start-\(identity?.id ?? "unnamed").jsonl"
+    var count = 1
+    guard mkdir(folder, 0o777) == 0 || errno == EEXIST else {
+      throw Failure.posix(.cannotWrite, "the directory for what is abandoned can't be made", at: folder)
+    }
+    while try Self.exists(place) {
+      count += 1
+      place = "\(folder)/start-\(identity?.id ?? "unnamed")-\(count).jsonl"
+    }
+    try PosixFile.move(path, over: place)
+    try PosixFile.synchronizeDirectory(folder)
+    return place
+  }
+
+  private static func exists(_ path: String) throws -> Bool {
+    var status = stat()
+    if lstat(path, &status) == 0 { return true }
+    guard errno == ENOENT else { throw Failure.posix(.cannotWrite, "can't be examined", at: path) }
+    return false
+  }
+
+  private static func beginning(of path: String) throws -> String {
+    String(decoding: try PosixFile(path).read(256, at: 0), as: UTF8.self)
+  }
+}
+
+extension RunIdentity {
+  /// The line that a run's `config.yaml` begins with, a comment to YAML.
+  var configurationLine: String {
+    guard let parent else { return "# run \(id)\n" }
+    return "# run \(id), forked from \(parent.run ?? "unnamed") at step \(parent.step)\n"
+  }
+
+  /// Reads ``configurationLine``; nil where the text does not begin with one.
+  init?(configuration text: String) {
+    let line = text.prefix { $0 != "\n" }
+    guard let match = line.wholeMatch(of: #/# run ([0-9a-f]+)(?:, forked from ([0-9a-z]+) at step ([0-9]+))?/#) else {
+      return nil
+    }
+    let parent = match.3.flatMap { Int($0) }.map { step in
+      Parent(run: match.2.flatMap { $0 == "unnamed" ? nil : String($0) }, step: step)
+    }
+    self.init(id: String(match.1), parent: parent)
+  }
+}
