@@ -27,11 +27,13 @@ package struct CheckpointSummary: Sendable {
   /// - Throws: `ReportableError` (bad data) if the file is missing, foreign, truncated or of a newer version.
   package init(path: String) throws {
     self.path = path
-    let seal = try Seal(of: path, as: .checkpoint)
+    // Opened once: a run that is writing there may remove the name.
+    let file = try PosixFile(path)
+    let seal = try Seal(of: file, as: .checkpoint)
     self.seal = seal
     fileSize = Seal.size + seal.byteCount
     do {
-      try seal.verifyDigest(of: path)
+      try seal.verifyDigest(of: file)
     } catch let failure as Failure {
       digestFailure = failure
       content = nil

@@ -4,8 +4,8 @@ import Foundation
 
 /// `metrics.jsonl` of a run directory: one JSON object a line, a row for each step and each validation.
 ///
-/// Rows are kept in memory and written about once a second, so that the step loop neither formats nor writes. The first row
-/// of each start states the run that it belongs to.
+/// Rows are kept in memory and written about once a second, so that the step loop neither formats nor writes. The first
+/// step of each start states the run that it belongs to.
 final class MetricsFile {
   private let file: PosixFile
   private let run: String
@@ -47,7 +47,11 @@ final class MetricsFile {
     try mayWrite()
     var text = ""
     for row in rows {
-      text += row.json(run: hasStatedRun ? nil : run)
+      guard case .step = row, !hasStatedRun else {
+        text += row.json()
+        continue
+      }
+      text += row.json(run: run)
       hasStatedRun = true
     }
     rows.removeAll(keepingCapacity: true)

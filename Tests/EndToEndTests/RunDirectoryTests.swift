@@ -128,6 +128,29 @@ extension EndToEndTests {
       #expect(!workspace.exists("run/lock"))
     }
 
+    private static let canUnshare =
+      (try? ChildProcess.run("unshare", ["--pid", "--fork", "--mount-proc", "true"], deadline: .seconds(10)))?.status
+      == 0
+
+    /// In two containers of one machine both may be process 1: a number alone names nobody.
+    @Test(.enabled(if: canUnshare, "unshare needs root"))
+    func theSameProcessNumberInTwoContainersIsNoConfusion() throws {
+      try prepareLongText()
+      func start() throws -> ChildProcess {
+        try ChildProcess(
+          "unshare",
+          ["--pid", "--fork", "--mount-proc", ChildProcess.path(of: "lockstep")] + Self.train + Self.endless,
+          directory: workspace.path)
+      }
+      let first = try start()
+      try wait(for: "run/metrics.jsonl", of: first)
+      let second = try start().wait(deadline: .seconds(60))
+      #expect(second.status == 73 && second.standardError.contains("process 1 on "), "\(second.standardError)")
+      for process in ChildProcess.descendants(of: first.processIdentifier) { kill(process, SIGTERM) }
+      let outcome = first.wait(deadline: .seconds(60))
+      #expect(outcome.status == 75, "\(outcome.standardError)")
+    }
+
     /// Killed before its first checkpoint, a run holds nothing: the same configuration may start there again.
     @Test func aRunWithoutACheckpointIsTakenOver() throws {
       try prepareLongText()
