@@ -38,13 +38,13 @@ enum StopResponse {
   private static func announce(_ number: Int32, _ promise: StopPromise) {
     if !WorkerLaunch.isFirstProcess { usleep(150_000) }
     // A launcher ends the ranks that are left when one has failed; that needs no line of its own.
-    guard !WorkerLaunch.isLeaving, isFirstToSpeak() || WorkerLaunch.isFirstProcess else { return }
+    guard !WorkerLaunch.isLeaving, isFirstToSpeak() else { return }
     let condition = number == SIGCONT ? ", if there is time" : ""
     StandardError.print("\(StopSignal.news(of: number)): \(promise.text)\(condition)")
   }
 
   /// Whether no other process of this job and host has spoken. They have their parent in common, and an address in the
-  /// abstract name space of Linux is free as long as nobody has taken it.
+  /// abstract name space of Linux is free as long as nobody has taken it. Without such addresses it is the first rank.
   private static func isFirstToSpeak() -> Bool {
     let socket = Foundation.socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     var address = sockaddr_un()
@@ -54,7 +54,10 @@ enum StopResponse {
     let length = socklen_t(MemoryLayout<sa_family_t>.size + name.count)
     return withUnsafePointer(to: &address) {
       // The socket stays open, so that the name stays taken.
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(socket, $0, length) == 0 }
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+        if bind(socket, address, length) == 0 { return true }
+        return errno != EADDRINUSE && WorkerLaunch.isFirstProcess
+      }
     }
   }
 }

@@ -25,8 +25,10 @@ extension EndToEndTests {
     }
 
     /// Whether the process catches SIGTERM by now.
-    private func catchesSignals(_ process: ChildProcess) -> Bool {
-      let status = (try? String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8)) ?? ""
+    private func catchesSignals(_ process: ChildProcess) -> Bool { catchesSignals(process.processIdentifier) }
+
+    private func catchesSignals(_ process: pid_t) -> Bool {
+      let status = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
       let mask = status.split(separator: "\n").first { $0.hasPrefix("SigCgt:") }?.split(separator: "\t").last ?? ""
       return (UInt64(mask, radix: 16) ?? 0) & 1 << UInt64(SIGTERM - 1) != 0
     }
@@ -183,7 +185,11 @@ extension EndToEndTests {
       try workspace.succeed(["train", "run.yaml", "--set", "training.epochs=1"])
       for arguments in [Self.endless[0], Self.endless[2]] {
         let process = try workspace.start(arguments, .ranks(2))
-        usleep(1_500_000)
+        try wait(for: "the ranks' handlers", of: process) {
+          let ranks = ChildProcess.descendants(of: process.processIdentifier, named: "lockstep")
+          return ranks.count == 2 && ranks.allSatisfy(catchesSignals)
+        }
+        usleep(100_000)
         process.send(SIGUSR1)
         let outcome = process.wait(deadline: .seconds(30))
         #expect(outcome.status != 0 && !outcome.timedOut)

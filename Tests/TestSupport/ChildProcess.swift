@@ -137,6 +137,13 @@ package final class ChildProcess {
     return !executable.contains("/") && access(built, X_OK) == 0 ? built : executable
   }
 
+  /// The descendants of `ancestor` that run a program of this name, ascending.
+  package static func descendants(of ancestor: pid_t, named name: String) -> [pid_t] {
+    descendants(of: ancestor).filter { descendant in
+      (try? String(contentsOfFile: "/proc/\(descendant)/comm", encoding: .utf8)) == "\(name)\n"
+    }.sorted()
+  }
+
   /// The processes that descend from `ancestor`, as far as their parents are still there.
   package static func descendants(of ancestor: pid_t) -> [pid_t] {
     var children: [pid_t: [pid_t]] = [:]
