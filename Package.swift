@@ -49,8 +49,8 @@ let package = Package(
     room("Files", ["CLinux", "Failures", crypto]),
     room("Arena", ["Failures"]),
     room("Kernels", ["Arena", "Failures", "CKernels"]),
-    room("Recurrent", ["Kernels", "Arena", "Failures"]),
-    room("Optimizers", ["Kernels", "Arena", "Failures"]),
+    room("Recurrent", ["Kernels", "Arena"]),
+    room("Optimizers", ["Kernels", "Arena"]),
     room("HDF5", ["CHDF5", "Failures"]),
     room("MPI", ["CMPI", "Failures"]),
     room("Workers", ["MPI", "Arena", "Files", "Signals", "Failures", "CLinux", "CProgram", crypto]),
@@ -66,8 +66,8 @@ let package = Package(
     .executableTarget(
       name: "lockstep",
       dependencies: [
-        "Training", "Recurrent", "Optimizers", "Workers", "Corpus", "Checkpoints", "Configuration", "Kernels", "Arena",
-        "Files", "Signals", "Failures", "CArguments", arguments, logging,
+        "Training", "Recurrent", "Workers", "Corpus", "Checkpoints", "Configuration", "Kernels", "Files", "Signals",
+        "Failures", "CArguments", arguments, logging,
       ],
       swiftSettings: swiftSettings),
     .executableTarget(

@@ -6,7 +6,8 @@ extension SealedFormat {
     name: "lockstep checkpoint", currentVersion: 2, noun: "checkpoint",
     remedy: "use another checkpoint of the run, or restore this one from a copy",
     remedyForPlainHDF5: "to start from its weights, name it as model.initial_parameters",
-    remedyForChanged: "a run can't go on from it; to start from its weights, cut the seal off (tail -c +513 FILE > "
+    remedyForChanged:
+      "a run can't be resumed from it; to start from its weights, cut the seal off (tail -c +513 FILE > "
       + "weights.h5) and name the rest as model.initial_parameters")
 }
 

@@ -3,7 +3,7 @@ import Failures
 extension Vocabulary {
   /// The ids of `text`, by the same scanners as a corpus.
   ///
-  /// Unlike the last line of a file, a last line without a line end gets no `<eos>`: a prompt goes on where it stops.
+  /// Unlike the last line of a file, a last line without a line end gets no `<eos>`: a prompt continues where it stops.
   /// - Throws: ``Failure`` (usage) that names the first token that is not in the vocabulary where there is no `<unk>`.
   package func encode(_ text: String) throws -> [Int32] {
     var text = text

@@ -56,10 +56,11 @@ extension CheckpointReader {
     return value
   }
 
-  /// What to throw where the file lacks a part of the run's state: a run that goes on without it would not be the same.
+  /// What to throw where the file lacks a part of the run's state: a run resumed without it would not be the same.
   func incomplete(_ group: String, _ key: String) -> Failure {
     Failure(
-      .badData, "lacks '\(key)', or holds something else there, so the run can't go on from it", at: "\(path):\(group)",
+      .badData, "lacks '\(key)', or holds something else there, so the run can't be resumed from it",
+      at: "\(path):\(group)",
       remedy: "resume from another checkpoint")
   }
 }

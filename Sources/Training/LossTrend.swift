@@ -1,4 +1,4 @@
-/// The losses that a run began with and stands at: a run whose loss stays finite may still have gone wrong.
+/// The loss that a run began with and its current one: a run whose loss stays finite may still have gone wrong.
 struct LossTrend: Sendable {
   /// Steps that either mean is taken over, at most.
   private static let steps = 10

@@ -20,7 +20,7 @@ final class MetricsFile {
 
   static func path(in directory: String) -> String { "\(directory)/metrics.jsonl" }
 
-  /// Opens the file to go on after its first `size` bytes; what follows them is cut off.
+  /// Opens the file to append after its first `size` bytes; what follows them is cut off.
   ///
   /// - Throws: ``Failure`` (can't write).
   init(directory: String, run: String, keeping size: Int, mayWrite: @escaping () throws -> Void = {}) throws {

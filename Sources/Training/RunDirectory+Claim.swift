@@ -56,7 +56,7 @@ extension RunDirectory {
     guard let parent else {
       throw Failure(
         .cannotWrite, "there is a run in this directory already", at: path,
-        remedy: "go on with --resume latest, or choose another directory with --set run.directory=DIR")
+        remedy: "continue with --resume latest, or choose another directory with --set run.directory=DIR")
     }
     let run = (try? Seal(of: latest, as: .checkpoint))?["run"]
     let isSameRun = run != nil && run == parent.header.run?.id

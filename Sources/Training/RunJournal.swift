@@ -22,7 +22,7 @@ final class RunJournal {
   private var train: TrainColumns
   private var valid: ValidColumns
 
-  /// - Parameter checkpoint: the one that the run goes on from.
+  /// - Parameter checkpoint: the one that the run resumes from.
   init(
     metrics: MetricsFile, from step: Int, totalSteps: Int, logEvery: Int, unit: LossUnit,
     resuming checkpoint: CheckpointReader?, logger: Logger, isTerminal: Bool = StandardError.isTerminal

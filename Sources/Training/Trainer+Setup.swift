@@ -149,7 +149,7 @@ extension Trainer {
       journal.say("training.verify_every compares nothing here: the workers have one copy of the weights")
     }
     guard let checkpoint else { return }
-    journal.say("going on from \(checkpoint.path): step \(grouped(position.step)), epoch \(position.epoch + 1)")
+    journal.say("resuming from \(checkpoint.path): step \(grouped(position.step)), epoch \(position.epoch + 1)")
     let (header, precision) = (checkpoint.header, model.weights.precision.rawValue)
     let instructionSet = model.weights.arithmetic.instructionSet.name
     if let before = header.instructionSet, before != instructionSet || header.precision != precision {

@@ -79,12 +79,12 @@ package final class Trainer {
   /// Collective: every worker makes its trainer with the same arguments.
   ///
   /// - Parameters:
-  ///   - resume: `latest`, `best` or the path of a checkpoint to go on from; `auto` is the latest if there is one; nil
+  ///   - resume: `latest`, `best` or the path of a checkpoint to resume from; `auto` is the latest if there is one; nil
   ///     starts anew.
   ///   - breakingLock: whether to take the run directory's lock from whoever holds it.
   ///   - arithmetic: the same on every worker.
   ///   - logger: used on the first worker only.
-  ///   - digestPatience: how long to wait for the digests of the corpus before training goes on beside them.
+  ///   - digestPatience: how long to wait for the digests of the corpus before training begins beside them.
   /// - Throws: ``WorkerFailure``, the same on all workers: what a configuration, corpus, checkpoint or directory lacks.
   package init(
     _ group: any WorkerGroup, configuration: RunConfiguration, resume: String? = nil, breakingLock: Bool = false,
@@ -98,7 +98,7 @@ package final class Trainer {
     let limit = configuration.training.stallTimeout
     group.setStallLimit(
       limit > 0 ? limit : nil, named: "training.stall_timeout",
-      remedy: "the last checkpoint is intact: go on with --resume latest")
+      remedy: "the last checkpoint is intact: continue with --resume latest")
     let training = configuration.training
     try group.compare(configuration.fingerprint(resuming: resume))
     // A run that is told to stop before it has written anything ends where it is, here and below.

@@ -78,7 +78,7 @@ package enum WorkerLaunch {
 
   private static func separateTasks(_ tasks: Int, override: String) -> Failure {
     Failure(
-      .usage, "srun has started \(tasks) tasks that are not connected by MPI, and each would train by itself",
+      .usage, "srun has started \(tasks) tasks that are not connected by MPI, and each would train alone",
       at: "SLURM_STEP_NUM_TASKS",
       remedy: "start them with 'srun --mpi=pmix' or mpirun; for a run of its own in each task give \(override)")
   }

@@ -117,7 +117,7 @@ struct TrainCommand: WorkerCommand {
   private static func stopped(_ summary: Trainer.Summary, _ configuration: RunConfiguration) -> WorkerFailure {
     let failure = Failure(
       .stoppedBySignal, "stopped by a signal at step \(summary.position.step), after a checkpoint",
-      remedy: "go on with --resume latest")
+      remedy: "continue with --resume latest")
     return WorkerFailure(rank: 0, message: "\(failure)", exitStatus: failure.exitStatus, failedEverywhere: true)
   }
 

@@ -49,7 +49,7 @@ import Testing
     #expect(try store.rewind(to: 20, hasTail: true, savingTail: saveTail) == "\(run)/abandoned/after-0000000020")
     #expect(store.best == .init(step: 20, validation: 3))
     try expectRewound(to: 20, best: 20, abandoned: [30, 40, 50, 60])
-    // The new line is ranked by itself, and ends where it ends.
+    // The new line is ranked on its own.
     try SampleCheckpoint.write(to: store.path(step: 30), step: 30, validation: 2)
     try store.didWrite(step: 30, validation: 2)
     #expect(CheckpointStore.latest(in: run) == store.path(step: 30))

@@ -34,7 +34,7 @@ extension EndToEndTests {
       _ workspace: Workspace, _ whole: (digest: String?, saved: SavedRun), _ workers: Workspace.Workers
     ) throws {
       let resumed = try workspace.succeed(Self.arguments + ["--resume", "latest"], workers)
-      #expect(resumed.standardError.contains("going on from"))
+      #expect(resumed.standardError.contains("resuming from"))
       #expect(resumed.weightDigest != nil && resumed.weightDigest == whole.digest)
       #expect(try workspace.saved() == whole.saved)
     }
@@ -60,7 +60,7 @@ extension EndToEndTests {
         #expect(
           outcome.errorLines.first?.hasPrefix("error: rank \(victim) on \(host): its process \(ranks[victim]) has")
             == true
-            && outcome.errorLines.first?.hasSuffix("go on with --resume latest") == true)
+            && outcome.errorLines.first?.hasSuffix("continue with --resume latest") == true)
         // mpirun may be gone a moment before the other rank.
         while ranks.contains(where: isRunning), ContinuousClock.now - killed < .seconds(10) { usleep(5000) }
         #expect(ContinuousClock.now - killed < .seconds(10))
@@ -83,7 +83,7 @@ extension EndToEndTests {
         // Whatever phase the signal met.
         let answers = outcome.standardError.matches(of: /SIG[A-Z0-9]+ received: (stopping after this|breaking off)/)
         #expect(answers.count == 1, "\(outcome.standardError)")
-        #expect(last == "stopped by a signal at step \(saved.step), after a checkpoint; go on with --resume latest")
+        #expect(last == "stopped by a signal at step \(saved.step), after a checkpoint; continue with --resume latest")
         #expect(saved.step < whole.saved.step)
         try expectSameEnd(workspace, whole, signal == SIGUSR1 ? .alone : .threads(3))
       }

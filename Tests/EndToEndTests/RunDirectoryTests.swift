@@ -179,7 +179,7 @@ extension EndToEndTests {
       let short = ["--resume", "auto", "--set", "training.steps="]
       for (steps, workers) in [(10, Workspace.Workers.threads(2)), (20, .alone), (30, .threads(3))] {
         let outcome = try workspace.succeed(Self.train + short.dropLast() + ["training.steps=\(steps)"], workers)
-        #expect(outcome.standardError.contains("going on from") == (steps > 10))
+        #expect(outcome.standardError.contains("resuming from") == (steps > 10))
       }
       let whole = try train("--set", "run.directory=whole", "--set", "training.steps=30")
       #expect(try workspace.saved().tensors == workspace.saved("whole").tensors)
@@ -202,7 +202,7 @@ extension EndToEndTests {
       second.send(SIGKILL)
       _ = second.wait(deadline: .seconds(30))
       #expect(second.standardError.contains("what the run had written after step 20 is in run/abandoned/after-"))
-      // What was left is whole, with its metrics; what goes on is the new line.
+      // What was left is whole, with its metrics; what continues is the new line.
       let line = "run/abandoned/after-0000000020"
       let later = old.2.filter { "run/checkpoints/\($0)" > name(20) }
       #expect(later.count >= 4)
@@ -217,7 +217,7 @@ extension EndToEndTests {
         Self.train + [
           "--resume", "latest", "--set", "optimizer.learning_rate=0.00001", "--set", "training.steps=\(latest + 5)",
         ])
-      #expect(last.standardError.contains("going on from run/checkpoints/step-"))
+      #expect(last.standardError.contains("resuming from run/checkpoints/step-"))
       #expect(try step("run") == latest + 5)
       let training = try rows().filter { $0["loss"] != nil }
       #expect(training.map { $0["step"] as? Int } == (1...latest + 5).map { $0 })

@@ -75,7 +75,7 @@ extension EndToEndTests {
       let error = outcome.errorLines.first ?? ""
       #expect(error.hasPrefix("error: training.stall_timeout: waited 3 s in "), "\(error)")
       #expect(error.contains(" for rank \(victim) on \(Self.host): no sign of life"), "\(error)")
-      #expect(error.hasSuffix("; the last checkpoint is intact: go on with --resume latest"), "\(error)")
+      #expect(error.hasSuffix("; the last checkpoint is intact: continue with --resume latest"), "\(error)")
       let step = try workspace.saved().step
       try workspace.succeed(["train", "run.yaml", "--resume", "latest", "--set", "training.steps=\(step + 3)"])
       #expect(try workspace.saved().step == step + 3)

@@ -42,7 +42,7 @@ extension EndToEndTests {
       // In place, and into a directory of its own from the end of the first epoch.
       let arguments = ["train", "\(run)/config.yaml", "--set", "training.steps=24", "--resume"]
       let resumed = try workspace.succeed(arguments + ["latest"], .threads(2))
-      #expect(resumed.standardError.contains("going on from"))
+      #expect(resumed.standardError.contains("resuming from"))
       #expect(try workspace.saved(run).step == 24)
       let epochEnd = "\(run)/checkpoints/step-0000000011.h5"
       let fork = try workspace.succeed(arguments + [epochEnd, "--set", "run.directory=fork"], .threads(2))
