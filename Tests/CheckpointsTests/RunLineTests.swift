@@ -139,7 +139,7 @@ import Testing
     }
     reader.start()
     var step = 1
-    while !reader.isFinished {
+    while !reader.isFinished || step <= 5 {
       step += 1
       try SampleCheckpoint.write(to: store.path(step: step), step: step)
       try store.didWrite(step: step)
