@@ -1,4 +1,5 @@
 import CHDF5
+import CHDF5Driver
 
 /// An HDF5 file, which is also its root group.
 package final class H5File: H5Group, @unchecked Sendable {
@@ -41,6 +42,7 @@ package final class H5File: H5Group, @unchecked Sendable {
     let place = H5Place(path: path, isWriting: false)
     return try H5Library.locked {
       let access = try accessProperties(at: place)
+      try H5Library.check(lockstep_use_read_driver(access.raw), "H5Pset_driver", at: place)
       let identifier = try H5Identifier(
         H5Fopen(path, H5F_ACC_RDONLY, access.raw), "H5Fopen", at: place, release: H5Fclose)
       return H5File(identifier, place: place)
