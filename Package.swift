@@ -25,7 +25,11 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 let package = Package(
   name: "lockstep",
-  products: [.executable(name: "lockstep", targets: ["lockstep"])],
+  products: [
+    .executable(name: "lockstep", targets: ["lockstep"]),
+    // Tests preload it into processes; as a product it is built with them.
+    .library(name: "fault-shim", type: .dynamic, targets: ["FaultShim"]),
+  ],
   // Exact versions, so that every machine builds the same program: workers compare their builds before they train, and
   // help texts come from the argument parser. They are named here because Package.resolved is not kept: it records
   // revisions, which hold for one mirror of a package only. Raise a version on purpose, with the tests.
@@ -84,6 +88,7 @@ let package = Package(
     // The scenarios themselves are a library, so that tests run them on threads as well.
     room("WorkerScenarios", ["Workers", "Signals", "Failures"]),
 
+    .target(name: "FaultShim", path: "Tests/FaultShim"),
     tests(
       "FaultTests", ["TestSupport", "lockstep", "Arena", "Checkpoints", "Corpus", "Files", "Failures"]),
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),

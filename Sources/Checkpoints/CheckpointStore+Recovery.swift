@@ -25,7 +25,8 @@ extension CheckpointStore {
   }
 
   /// Makes the checkpoint of `step` the latest. Later ones leave the line of this run: they move to a directory of their own
-  /// under `abandoned/`.
+  /// under `abandoned/`. Earlier ones that need not stay go, as after a checkpoint that is written: a run may have been
+  /// killed in between.
   ///
   /// - Parameters:
   ///   - hasTail: whether metrics are abandoned, even if no checkpoint is.
@@ -38,6 +39,7 @@ extension CheckpointStore {
   ) throws -> String? {
     guard hasTail || Self.checkpoints(in: directory).contains(where: { $0.step > step }) else {
       if RunLink(name: "latest", directory: directory).step() != step { try link("latest", toStep: step) }
+      try prune()
       return nil
     }
     let line = try AbandonedLine(directory: directory, after: step)
@@ -46,7 +48,9 @@ extension CheckpointStore {
     // From here on the abandoned line is history.
     try link("latest", toStep: step)
     try rank(upTo: step)
-    return try line.complete()
+    let place = try line.complete()
+    try prune()
+    return place
   }
 
   /// Removes what interrupted writers left. Only names that a run makes: the directory may hold files of the user's.

@@ -107,7 +107,7 @@ extension CheckpointStore {
   }
 
   /// Removes all but the `keep` checkpoints of the highest steps, the two behind links, and those that can't be read.
-  private func prune() throws {
+  func prune() throws {
     let newestFirst = Self.checkpoints(in: directory).sorted { $0.step > $1.step }
     let spared = [latest(), best.map { path(step: $0.step) }] + unreadable.map(\.path)
     for entry in newestFirst.dropFirst(keep) where !spared.contains(entry.path) {

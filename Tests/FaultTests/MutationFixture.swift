@@ -12,10 +12,8 @@ final class MutationFixture: Sendable {
   let path: String
 
   init() throws {
-    path = NSTemporaryDirectory() + "lockstep-mutations-\(UUID().uuidString)"
-    for directory in ["", "/base"] {
-      try FileManager.default.createDirectory(atPath: path + directory, withIntermediateDirectories: false)
-    }
+    path = try TrialPlace.make("mutations")
+    try FileManager.default.createDirectory(atPath: path + "/base", withIntermediateDirectories: false)
     try Self.text(sentences: 90, seed: 7).write(toFile: path + "/text.txt", atomically: true, encoding: .utf8)
     try Self.text(sentences: 70, seed: 8).write(toFile: path + "/other.txt", atomically: true, encoding: .utf8)
     try Self.configuration.write(toFile: path + "/base/run.yaml", atomically: true, encoding: .utf8)
@@ -36,8 +34,6 @@ final class MutationFixture: Sendable {
       try FileManager.default.copyItem(atPath: "\(Self.versionOne)/\(name)", toPath: "\(path)/version-1-\(name)")
     }
   }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
 
   func bytes(_ name: String) throws -> [UInt8] {
     [UInt8](try Data(contentsOf: URL(fileURLWithPath: "\(path)/\(name)")))

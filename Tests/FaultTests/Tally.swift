@@ -25,9 +25,12 @@ final class Tally: Sendable {
       return found.count <= 20
     }
     if isAmongFirst {
-      print("\(name)/\(number): \(description)\n  again: \(TestMode.command(repeating: name, number))")
+      say("\(name)/\(number): \(description)\n  again: \(TestMode.command(repeating: name, number))")
     }
   }
+
+  /// Prints at once: the long mode is watched while it runs.
+  private func say(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }
 
   /// Adds a row to the table of the long mode, and fails the test if anything was found.
   func finish(sourceLocation: SourceLocation = #_sourceLocation) {
@@ -39,7 +42,7 @@ final class Tally: Sendable {
     let row =
       "\(name.padding(toLength: 24, withPad: " ", startingAt: 0)) \(trials) trials: "
       + outcomes.joined(separator: ", ") + " (seed \(TestMode.seed))"
-    print(row)
+    say(row)
     if let path = ProcessInfo.processInfo.environment["LOCKSTEP_SUMMARY"], let file = fopen(path, "a") {
       fputs(row + "\n", file)
       fclose(file)

@@ -51,9 +51,10 @@ extension ChildProcess.Outcome {
       .map(String.init)
   }
 
-  /// The beginning of standard error, for a report.
+  /// Our messages, or else the end of standard error, for a report.
   var excerpt: String {
-    standardError.isEmpty ? "" : ": " + standardError.suffix(600).replacing("\n", with: " | ")
+    let lines = errorLines.isEmpty ? standardError.split(separator: "\n").suffix(4).map(String.init) : errorLines
+    return lines.isEmpty ? "" : " (\(lines.joined(separator: " | ").suffix(600)))"
   }
 
   private static let crashes = [SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS, SIGKILL, SIGXCPU, SIGXFSZ]

@@ -1,0 +1,1 @@
+// Nothing is called from outside: the library works through LD_PRELOAD.
