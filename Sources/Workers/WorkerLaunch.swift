@@ -96,8 +96,7 @@ package enum WorkerLaunch {
   ///
   /// Under `mpirun` MPI is started for that if need be: only the others can tell whether they met the same.
   package static func report(_ error: any Error) -> ExitStatus {
-    StopSignal.awaitResponse()
-    leaving.store(true, ordering: .relaxed)
+    prepareToLeave()
     if let reported = error as? ReportedFailure { return reported.exitStatus }
     guard let launcher = Launcher.current, launcher.size != 1, !MPIRuntime.wasStarted else {
       print(error)
@@ -114,10 +113,17 @@ package enum WorkerLaunch {
     return ExitStatus(error)
   }
 
-  /// Whether this process is about to end because of an error.
+  /// Whether this process is about to end: a stop signal that comes now changes nothing.
   package static var isLeaving: Bool { leaving.load(ordering: .relaxed) }
 
   private static let leaving = Atomic(false)
+
+  /// Before the last barrier: of the ranks on a host, the first to answer a stop signal keeps the others quiet only while it
+  /// lives.
+  private static func prepareToLeave() {
+    StopSignal.awaitResponse()
+    leaving.store(true, ordering: .relaxed)
+  }
 
   /// Prints an error that only this worker has.
   static func reportAlone(_ error: any Error, of worker: WorkerName, count: Int) {
@@ -145,9 +151,11 @@ package enum WorkerLaunch {
       try ranks.compare(fingerprint)
       ranks = try ranks.watchingEachOther()
       try body(try ranks.sharingMemory(wanted: sharedMemory))
+      prepareToLeave()
       ranks.stopWatching()
       try ranks.barrier()
     } catch let agreed as WorkerFailure {
+      prepareToLeave()
       if ranks.rank == 0 { print(agreed) }
       ranks.stopWatching()
       // mpirun ends the job at the first status other than 0, which must not come before the line above.
