@@ -1,7 +1,7 @@
 // How HDF5 reads files here: with pread, and with nothing in between.
 //
 // The library's own drivers let it gather metadata in an accumulator. In HDF5 1.10 that computes with the addresses of a
-// damaged file before it checks them: one near 2^64 wraps around, and memory is copied that is not there. A driver of its
+// damaged file before it checks them: one near 2^64 wraps around, and memory is copied that is not there. A driver of our
 // own can refuse the accumulator, and addresses outside of the file. Files are written with the library's driver.
 #include "read_driver.h"
 
@@ -65,7 +65,8 @@ static int compare(const H5FD_t *one, const H5FD_t *other) {
 
 static herr_t query(const H5FD_t *shared, unsigned long *features) {
   (void)shared;
-  *features = H5FD_FEAT_DATA_SIEVE | H5FD_FEAT_DEFAULT_VFD_COMPATIBLE;
+  // Neither an accumulator of metadata nor a sieve buffer of data: both compute with addresses before they check them.
+  *features = H5FD_FEAT_DEFAULT_VFD_COMPATIBLE;
   return 0;
 }
 

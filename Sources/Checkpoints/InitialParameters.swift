@@ -118,7 +118,7 @@ package final class InitialParameters: Sendable {
     }
     // Another program's user block is none of our business; our own, empty, is a checkpoint that was never finished.
     if try file.hasAttribute("format"), try file.attribute("format") == SealedFormat.checkpoint.name,
-      try PosixFile(path).read(Seal.size, at: 0).allSatisfy({ $0 == 0 })
+      try Seal.isPending(in: PosixFile(path))
     {
       throw Failure(
         .badData, "is a checkpoint that was never finished", at: path, remedy: SealedFormat.checkpoint.remedy)

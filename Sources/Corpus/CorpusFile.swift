@@ -6,7 +6,8 @@ package enum CorpusFile: Sendable {
   case manifest
   case shard
 
-  /// The kind of a file; nil if it belongs to no corpus. Only a file of version 1 is parsed for that.
+  /// The kind of a file; nil if it belongs to no corpus. Only a file without a seal is parsed for that: one of version 1, or
+  /// one that was never finished.
   /// - Throws: ``Failure`` or `H5Error` (bad data) where it can't be opened.
   package init?(path: String) throws {
     if try Seal.isPresent(in: path, as: .corpusManifest) {
@@ -14,7 +15,8 @@ package enum CorpusFile: Sendable {
     } else if try Seal.isPresent(in: path, as: .corpusShard) {
       self = .shard
     } else {
-      guard try CorpusManifest.hasNoSeal(PosixFile(path)) else { return nil }
+      let bytes = try PosixFile(path)
+      guard try CorpusManifest.hasNoSeal(bytes) || Seal.isPending(in: bytes) else { return nil }
       let file = try H5File.open(path)
       guard try file.hasAttribute("format") else { return nil }
       let format: String = try file.attribute("format")

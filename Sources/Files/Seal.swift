@@ -157,6 +157,13 @@ extension Seal {
   package static func isPresent(in path: String, as format: SealedFormat) throws -> Bool {
     try PosixFile(path).read(format.magic.count, at: 0) == format.magic
   }
+
+  /// Whether the block is all zero and HDF5 follows it: a file whose writer never came to seal it, or one of another program
+  /// that leaves a user block empty.
+  package static func isPending(in file: borrowing PosixFile) throws -> Bool {
+    let beginning = try file.read(size + hdf5Signature.count, at: 0)
+    return beginning.prefix(size).allSatisfy { $0 == 0 } && beginning.dropFirst(size).elementsEqual(hdf5Signature)
+  }
 }
 
 extension SealedFormat {
@@ -225,7 +232,7 @@ extension Seal {
       let kind = String(decoding: block.prefix { $0 != 0x0A }, as: UTF8.self)
       return Failure(.badData, "is a '\(kind)', not a Lockstep \(format.noun)", at: file.path)
     }
-    if try block.allSatisfy({ $0 == 0 }) && file.read(hdf5Signature.count, at: size) == hdf5Signature {
+    if try isPending(in: file) {
       return Failure(
         .badData, "is a \(format.noun) that was never finished", at: file.path, remedy: format.remedy)
     }

@@ -9,6 +9,9 @@ package class H5Group: H5Object, @unchecked Sendable {
       try H5Library.check(H5Gget_info(group, &info), "H5Gget_info", at: place)
       // A damaged file can claim more than there is memory for.
       guard info.nlinks <= 1 << 20 else { throw H5Error("claims \(info.nlinks) members", at: place) }
+      // HDF5 1.10 frees what it has not made yet where a link cannot be decoded while it builds its table of all of them.
+      // Looking one up decodes them too, and reports the error.
+      try H5Library.check(H5Lexists(group, "\u{7F}", H5P_DEFAULT), "H5Lexists", at: place)
       let order = try isOrderTracked(group) ? H5_INDEX_CRT_ORDER : H5_INDEX_NAME
       return try (0..<info.nlinks).map { try linkName(group, at: $0, order: order) }
     }

@@ -248,7 +248,11 @@ package final class Trainer {
       }
     }
     group.enter(.ending, step: position.step)
-    try group.agreeing { try journal?.flush() }
+    try group.agreeing {
+      try journal?.flush()
+      // A run that is done has its files where it said.
+      try directory?.check()
+    }
     warnIfWorse()
     return Summary(
       position: position, validation: lastValidation,

@@ -60,9 +60,7 @@ struct InspectCommand: ParsableCommand {
       // Nothing, or a first block that nothing was written to yet: the seal knows what to say of those.
       if beginning.allSatisfy({ $0 == 0 }) {
         // A user block of zeros before HDF5: another program's file of tensors, unless it is an unfinished one of ours.
-        if (try? PosixFile(path).read(Seal.hdf5Signature.count, at: Seal.size)) == Seal.hdf5Signature {
-          return try TensorsReport(path: path)
-        }
+        if try Seal.isPending(in: PosixFile(path)) { return try TensorsReport(path: path) }
         _ = try Seal(of: path, as: .checkpoint)
       }
       throw Failure(.badData, "is neither a Lockstep file nor an HDF5 file of tensors", at: path)

@@ -128,6 +128,13 @@ extension EndToEndTests {
         #expect(outcome.errorLines.first?.contains("\(shard): damaged") == true, "\(outcome.standardError)")
       }
 
+      // A writer that was killed before it could seal the file.
+      try write(Data(repeating: 0, count: 512) + intact.dropFirst(512), workspace, shard)
+      let inspection = try workspace.run(["inspect", shard, "--json"])
+      #expect(inspection.status == 65)
+      #expect(try inspection.jsonObject()["kind"] as? String == "shard")
+      #expect(inspection.errorLines.first?.contains("\(shard): is a corpus shard that was never finished") == true)
+
       try write(intact.dropLast(10), workspace, shard)
       #expect(try workspace.fail(65, ["train", "run.yaml", "--set", "run.directory=other"]).contains(shard))
       try FileManager.default.removeItem(atPath: workspace.file(shard))

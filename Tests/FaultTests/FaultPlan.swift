@@ -116,10 +116,12 @@ extension FaultPlan {
   /// An error at a random one of the calls that can meet it.
   private static func drawAnswer(_ workload: FaultWorkload, lasts: Bool, _ random: inout RandomStream) -> DiskAnswer {
     let (group, errors) = random.pick(Self.errors.filter { workload.calls.contains($0.group) })
-    let count = workload.calls.count { $0 == group }
-    return DiskAnswer(
-      calls: group, first: random.within(1...count), count: lasts ? 0 : random.within(1...3),
-      answer: random.pick(errors))
+    let calls = workload.calls.count { $0 == group }
+    let first = random.within(1...calls)
+    let count = lasts ? 0 : random.within(1...3)
+    let answer = random.pick(errors)
+    // EINTR asks for another try, which a disk grants in the end.
+    return DiskAnswer(calls: group, first: first, count: answer == "\(EINTR)" ? max(count, 3) : count, answer: answer)
   }
 
   /// What each group of calls may answer on real disks.

@@ -27,7 +27,7 @@ struct FinishedRun: Sendable {
   }
 
   /// What is wrong with this run; empty if it ended as `whole` did.
-  func flaws(comparedWith whole: FinishedRun) -> [String] {
+  func flaws(comparedWith whole: FinishedRun, mayLeave: [String] = []) -> [String] {
     var flaws: [String] = []
     if digest == nil || digest != whole.digest {
       flaws.append("the weights' digest is \(digest ?? "missing"), not \(whole.digest ?? "any")")
@@ -39,7 +39,9 @@ struct FinishedRun: Sendable {
           + (first.map { "; the first that differs is \($0.0), not \($0.1)" } ?? ""))
     }
     if identities.count != 1 { flaws.append("metrics.jsonl has rows of \(identities.count) runs") }
-    let strange = files.filter { file in !Self.expected.contains { file.wholeMatch(of: $0) != nil } }
+    let strange = files.filter { file in
+      !mayLeave.contains(file) && !Self.expected.contains { file.wholeMatch(of: $0) != nil }
+    }
     if !strange.isEmpty { flaws.append("left behind: \(strange.joined(separator: ", "))") }
     let checkpoints = files.count { $0.hasSuffix(".h5") && $0.hasPrefix("checkpoints/") }
     // Two that were written last, and the best.

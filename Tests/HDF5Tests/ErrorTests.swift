@@ -45,6 +45,35 @@ import Testing
     }
   }
 
+  @Test func damagedLinksAreRefusedOrHarmless() throws {
+    let path = directory.file("links.h5")
+    let file = try H5File.create(path)
+    let group = try file.createGroup("group")
+    let names = ["first", "second", "third", "fourth"]
+    for name in names { try group.createDataset(name, [Float](repeating: 1, count: 3)) }
+    try file.close()
+    let intact = try Data(contentsOf: URL(fileURLWithPath: path))
+    var refusals = 0
+    // Each link's message begins some 20 bytes before its name.
+    for name in names {
+      let place = try #require(intact.firstRange(of: Data(name.utf8)))
+      for offset in place.lowerBound - 24..<place.upperBound {
+        for value: UInt8 in [0, 0xFF, intact[offset] ^ 0x40] {
+          var bytes = intact
+          bytes[offset] = value
+          try bytes.write(to: URL(fileURLWithPath: path))
+          do {
+            let file = try H5File.open(path)
+            _ = try file.openGroup("group").links()
+          } catch is H5Error {
+            refusals += 1
+          }
+        }
+      }
+    }
+    #expect(refusals > 50)
+  }
+
   /// HDF5's own reader of the global heap crashes on some of these, and never returns from others.
   @Test func aDamagedGlobalHeapIsRefusedOrHarmless() throws {
     let path = directory.file("texts.h5")
