@@ -92,9 +92,11 @@ extension DirectoryLock {
   /// - Parameters:
   ///   - breaking: whether to take it from whoever holds it.
   ///   - waiting: called once with a line to show where there is somebody to wait for.
+  ///   - interrupt: called now and then meanwhile; what it throws ends the waiting.
   /// - Throws: `Failure` (can't write) where another holds it, or the file can't be made.
   package static func acquire(
-    in directory: String, breaking: Bool = false, rules: Rules = Rules(), waiting: (String) -> Void = { _ in }
+    in directory: String, breaking: Bool = false, rules: Rules = Rules(), waiting: (String) -> Void = { _ in },
+    interrupt: () throws -> Void = {}
   ) throws -> DirectoryLock {
     let path = "\(directory)/\(fileName)"
     let deadline = ContinuousClock.now + rules.patience
@@ -117,6 +119,7 @@ extension DirectoryLock {
           waiting("\(directory) is in use by \(name(of: holder)); waiting up to \(patience) s for it to end")
         }
         hasSaid = true
+        try interrupt()
         usleep(100_000)
       }
     }

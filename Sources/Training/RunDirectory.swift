@@ -3,6 +3,7 @@ import Configuration
 import Failures
 import Files
 import Foundation
+import Signals
 
 /// The directory of a run, as the one worker that writes there has it: locked, tried out, and in order after whatever
 /// happened to the run before.
@@ -18,12 +19,13 @@ final class RunDirectory {
   /// - Parameters:
   ///   - breakingLock: whether to take the lock from whoever holds it.
   ///   - say: shows a line.
-  /// - Throws: ``Failure`` (can't write) where another run is using it, or it can't be written to.
+  /// - Throws: ``Failure`` (can't write) where another run is using it, or it can't be written to;
+  ///   ``StopSignal/Interruption``.
   init(_ path: String, breakingLock: Bool, say: (String) -> Void) throws {
     self.path = path
     made = try Self.makeDirectories(path)
     do {
-      lock = try DirectoryLock.acquire(in: path, breaking: breakingLock, waiting: say)
+      lock = try DirectoryLock.acquire(in: path, breaking: breakingLock, waiting: say, interrupt: StopSignal.check)
       do {
         traits = try FileSystemTraits(probing: path)
         try CheckpointStore.recover(path, traits: traits)

@@ -67,6 +67,30 @@ extension EndToEndTests {
       #expect(!workspace.exists("a/run") && !workspace.exists("b/run"))
     }
 
+    /// The same program under the name of another build: the linker's build id, or where it makes none a byte at the end.
+    @Test func anotherBuildOfOneRankIsRefused() throws {
+      let workspace = try makeWorkspace()
+      let other = workspace.file("lockstep")
+      var program = try Data(contentsOf: URL(fileURLWithPath: ChildProcess.path(of: "lockstep")))
+      if let note = program.firstRange(of: Data([4, 0, 0, 0, 20, 0, 0, 0, 3, 0, 0, 0] + Array("GNU\0".utf8))) {
+        program[note.upperBound] ^= 1
+      } else {
+        program.append(0)
+      }
+      try program.write(to: URL(fileURLWithPath: other))
+      try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: other)
+      for command in [["train", "run.yaml"], ["benchmark", "--hidden", "8", "--vocabulary", "9", "--steps", "1"]] {
+        let outcome = try MPIRun.start(
+          [
+            .init(command, directory: workspace.file("a")),
+            .init(command, directory: workspace.file("b"), executable: other),
+          ], "lockstep", environment: Workspace.environment
+        ).wait(deadline: .seconds(40))
+        expectRefusal(outcome, 64, "rank 1 on \(Self.host): the build of lockstep is ", "rank 0")
+      }
+      #expect(!workspace.exists("a/run") && !workspace.exists("b/run"))
+    }
+
     @Test func anotherCorpusOfOneRankIsRefused() throws {
       let workspace = try makeWorkspace()
       let train = ["train", "run.yaml"]

@@ -1,3 +1,4 @@
+import Kernels
 import TestSupport
 import Testing
 
@@ -54,6 +55,33 @@ extension EndToEndTests {
           ["train", "run.yaml", "--resume", middle, "--set", "run.directory=\(directory)"], workers)
         #expect(outcome.weightDigest == digest, "\(workers)")
         #expect(try workspace.saved(directory) == saved, "\(workers)")
+      }
+    }
+
+    @Test func anotherArithmeticIsSaid() throws {
+      let workspace = try Workspace()
+      try workspace.prepare(characters: 1500)
+      try workspace.configure(["training.steps": "4"])
+      try workspace.succeed(["train", "run.yaml"])
+      func resume(_ name: String, _ options: [String]) throws -> String {
+        let settings = ["training.steps=6", "run.directory=\(name)"] + options.filter { $0.contains("=") }
+        return try workspace.succeed(
+          ["train", "run.yaml", "--resume", "run/latest"] + settings.flatMap { ["--set", $0] }
+            + options.filter { !$0.contains("=") }
+        ).standardError
+      }
+      #expect(try !resume("same", []).contains("the last bits will differ"))
+      let best = Arithmetic.best.instructionSet
+      func line(_ instructionSet: InstructionSet, _ precision: String) -> String {
+        "computed with \(best.name), f32 until now, and with \(instructionSet.name), \(precision) from here on: "
+          + "the last bits will differ"
+      }
+      for arithmetic in Arithmetic.available.dropLast() {
+        let other = arithmetic.instructionSet
+        #expect(try resume(other.rawValue, ["--kernels", other.rawValue]).contains(line(other, "f32")))
+      }
+      if Arithmetic.best.computes(in: .bf16) {
+        #expect(try resume("bf16", ["training.precision=bf16"]).contains(line(best, "bf16")))
       }
     }
 

@@ -114,6 +114,12 @@ extension EndToEndTests {
       #expect(refused.errorLines.count == 1 && refused.standardError.contains("waiting up to 10 s"))
       #expect(refused.errorLines.first?.contains("process \(first.processIdentifier) on ") == true)
       #expect(refused.errorLines.first?.contains("--break-lock") == true)
+      // One that waits can be told not to.
+      let waiting = try workspace.start(Self.train + Self.endless + ["--resume", "auto"])
+      for _ in 0..<500 where !waiting.standardError.contains("waiting up to") { usleep(10_000) }
+      let sent = ContinuousClock.now
+      waiting.send(SIGTERM)
+      #expect(waiting.wait(deadline: .seconds(20)).status == 75 && ContinuousClock.now - sent < .seconds(2))
       // Readers take no lock; and a lock that is broken is noticed.
       #expect(try workspace.fail(65, ["generate", "run"]).contains("no checkpoint"))
       let second = try workspace.start(Self.train + Self.endless + ["--break-lock"])

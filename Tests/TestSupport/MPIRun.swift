@@ -47,8 +47,13 @@ package struct MPIRun {
     package var arguments: [String]
     package var environment: [String: String]
     package var directory: String
+    /// A path, where it is another executable than the others'.
+    package var executable: String?
 
-    package init(_ arguments: [String], environment: [String: String] = [:], directory: String) {
+    package init(
+      _ arguments: [String], environment: [String: String] = [:], directory: String, executable: String? = nil
+    ) {
+      self.executable = executable
       self.arguments = arguments
       self.environment = environment
       self.directory = directory
@@ -61,8 +66,8 @@ package struct MPIRun {
   ) throws -> ChildProcess {
     let program = ChildProcess.path(of: executable)
     let contexts = ranks.map { rank in
-      ["-n", "1", "--wdir", rank.directory, "env"] + rank.environment.map { "\($0)=\($1)" } + [program]
-        + rank.arguments
+      ["-n", "1", "--wdir", rank.directory, "env"] + rank.environment.map { "\($0)=\($1)" }
+        + [rank.executable ?? program] + rank.arguments
     }
     return try ChildProcess(
       "mpirun", ["--oversubscribe"] + contexts.joined(separator: [":"]),
