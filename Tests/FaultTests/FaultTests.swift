@@ -6,7 +6,10 @@ import Testing
 extension HarnessTests {
   /// Runs to which something happens. After each the run is resumed, in part by another number of workers, and must come to
   /// the weights and the metrics of one that nobody disturbed, and leave nothing else behind.
-  @Suite(.enabled(if: FaultShim.isBuilt, "libfault-shim.so is not built: 'swift build' makes it")) struct FaultTests {
+  @Suite(
+    .enabled(if: FaultShim.isBuilt, "libfault-shim.so is not built: 'swift build' makes it"),
+    .disabled(if: TestMode.isSanitized, "a sanitizer must be the first library of a process, and so must the shim"))
+  struct FaultTests {
     private static let workload = Result { try FaultWorkload() }
     private static let sample = 1
     private static let long = 20

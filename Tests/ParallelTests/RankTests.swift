@@ -13,7 +13,7 @@ struct RankTests {
   func scenario(_ name: String, ranks: Int) throws {
     let outcome = try MPIRun.run(ranks: ranks, "worker-scenarios", [name], deadline: .seconds(60))
     #expect(!outcome.timedOut)
-    #expect(outcome.standardError == "")
+    #expect(messages(in: outcome) == [])
     #expect(outcome.standardOutput == "ok \(name) ranks=\(ranks)\n")
     #expect(outcome.status == 0)
   }
@@ -28,8 +28,13 @@ struct RankTests {
     ] {
       let outcome = try MPIRun.run(ranks: ranks, executable, arguments, deadline: .seconds(60))
       #expect(outcome.standardOutput == "ok share ranks=\(ranks)\n", "\(outcome.standardError)")
-      #expect(outcome.standardError == "" && outcome.status == 0)
+      #expect(messages(in: outcome) == [] && outcome.status == 0)
     }
+  }
+
+  /// AddressSanitizer announces a request for more memory than there can be, which one scenario makes on purpose.
+  private func messages(in outcome: ChildProcess.Outcome) -> [Substring] {
+    outcome.standardError.split(separator: "\n").filter { !$0.contains("AddressSanitizer failed to allocate") }
   }
 
   @Test(.enabled(if: ProcessInfo.processInfo.environment["LOCKSTEP_HUGE_TESTS"] == "1", "takes 5 GB of memory"))
