@@ -23,7 +23,7 @@ extension H5Group {
 }
 
 extension H5Dataset {
-  /// Refuses a dataset whose values are not stored in its own file.
+  /// Refuses a dataset whose values are not stored in its own file, or not all of them where they stand in the header.
   func checkStorage() throws {
     try withIdentifier { dataset in
       let creation = try H5Identifier(
@@ -38,6 +38,16 @@ extension H5Dataset {
       let files = try H5Library.check(H5Pget_external_count(creation.raw), "H5Pget_external_count", at: place)
       guard files == 0 else {
         throw H5Error("has its values in other files (external storage): store them in this one", at: place)
+      }
+      // HDF5 1.10 copies values out of a header without asking how many bytes it has.
+      guard layout == H5D_COMPACT else { return }
+      let type = try storedType(dataset)
+      let space = try fileSpace(dataset)
+      let count = try extents(space.raw).reduce(1, *)
+      let (needed, overflows) = count.multipliedReportingOverflow(by: H5Tget_size(type.raw))
+      let stored = H5Dget_storage_size(dataset)
+      guard !overflows, needed <= stored else {
+        throw H5Error("claims \(count) values, but only \(stored) bytes are stored", at: place)
       }
     }
   }

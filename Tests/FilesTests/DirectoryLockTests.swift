@@ -4,7 +4,7 @@ import Foundation
 import Synchronization
 import Testing
 
-@Suite struct DirectoryLockTests {
+@Suite final class DirectoryLockTests: Sendable {
   private let directory: String
   private var path: String { "\(directory)/lock" }
 
@@ -12,6 +12,8 @@ import Testing
     directory = NSTemporaryDirectory() + "lockstep-lock-\(UUID().uuidString)"
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
   }
+
+  deinit { try? FileManager.default.removeItem(atPath: directory) }
 
   private static func rules(_ change: (inout DirectoryLock.Rules) -> Void = { _ in }) -> DirectoryLock.Rules {
     var rules = DirectoryLock.Rules()

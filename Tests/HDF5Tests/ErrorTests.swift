@@ -45,6 +45,33 @@ import Testing
     }
   }
 
+  /// HDF5 1.10 copies beyond the header where a damaged one claims to hold the values itself.
+  @Test func valuesThatAHeaderCannotHoldAreRefused() throws {
+    let path = directory.file("sample.h5")
+    let file = try H5File.create(path)
+    try file.createDataset("numbers", [Float](repeating: 1, count: 100_000))
+    try file.createDataset("texts", ["one", "two"])
+    try file.close()
+    let intact = try Data(contentsOf: URL(fileURLWithPath: path))
+    var refusals: Set<String> = []
+    // A layout message has 24 bytes. Of version 3, class 1 is contiguous; of version 1, in one dimension, all zero is compact
+    // and empty.
+    for message in intact.indices.dropLast(24) where intact[message] == 3 && intact[message + 1] == 1 {
+      var bytes = intact
+      bytes.replaceSubrange(message..<message + 24, with: [1, 1] + [UInt8](repeating: 0, count: 22))
+      try bytes.write(to: URL(fileURLWithPath: path))
+      do {
+        let file = try H5File.open(path)
+        var numbers = [Float](repeating: 0, count: 100_000)
+        try numbers.withUnsafeMutableBufferPointer { try file.openDataset("numbers").read(into: $0) }
+        _ = try file.openDataset("texts").readTexts()
+      } catch let error as H5Error {
+        if error.cause.contains("bytes are stored") { refusals.insert(error.description) }
+      }
+    }
+    #expect(refusals.count == 2, "\(refusals)")
+  }
+
   @Test func damagedLinksAreRefusedOrHarmless() throws {
     let path = directory.file("links.h5")
     let file = try H5File.create(path)
