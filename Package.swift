@@ -49,73 +49,98 @@ let package = Package(
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3", "-fno-math-errno"])]),
 
     room("Failures", []),
+    room("Parameters", ["Failures"]),
+    room("Sharding", ["Parameters"]),
+    room("Kernels", ["Sharding", "Parameters", "Failures", "CKernels"]),
+    room("Interfaces", ["Kernels", "Sharding", "Parameters"]),
+    room("Layers", ["Interfaces", "Kernels", "Sharding", "Parameters"]),
+    room("Models", ["Layers", "Interfaces", "Kernels", "Sharding", "Parameters"]),
+    room("Optimizers", ["Kernels", "Parameters"]),
     room("Signals", ["Failures"]),
     room("Files", ["CLinux", "Failures", crypto]),
-    room("Arena", ["Failures"]),
-    room("Kernels", ["Arena", "Failures", "CKernels"]),
-    room("Recurrent", ["Kernels", "Arena"]),
-    room("Optimizers", ["Kernels", "Arena"]),
+    room("MPI", ["CMPI", "Failures"]),
+    room("Workers", ["MPI", "Parameters", "Files", "Signals", "Failures", "CLinux", "CProgram", crypto]),
+    room("Exchange", ["Optimizers", "Workers", "Signals", "Interfaces", "Kernels", "Sharding", "Parameters"]),
     .target(name: "CHDF5Driver", dependencies: ["CHDF5"]),
     room("HDF5", ["CHDF5", "CHDF5Driver", "Failures"]),
-    room("MPI", ["CMPI", "Failures"]),
-    room("Workers", ["MPI", "Arena", "Files", "Signals", "Failures", "CLinux", "CProgram", crypto]),
-    room("Corpus", ["HDF5", "Files", "Failures", crypto]),
-    room("Checkpoints", ["HDF5", "Files", "Failures"]),
-    room("Configuration", ["Failures", yams]),
+    room("Corpus", ["HDF5", "Files", "Interfaces", "Kernels", "Sharding", "Parameters", "Failures", crypto]),
+    room("Checkpoints", ["Corpus", "HDF5", "Files", "Parameters", "Failures"]),
+    room(
+      "Configuration", ["Checkpoints", "Models", "Layers", "Interfaces", "Kernels", "Optimizers", "Failures", yams]),
     room(
       "Training",
       [
-        "Recurrent", "Optimizers", "Workers", "Corpus", "Checkpoints", "HDF5", "Configuration", "Arena", "Kernels",
-        "Files", "Signals", "Failures", logging, crypto,
+        "Configuration", "Checkpoints", "Corpus", "HDF5", "Exchange", "Workers", "Optimizers", "Models", "Interfaces",
+        "Kernels", "Sharding", "Parameters", "Files", "Signals", "Failures", logging, crypto,
       ]),
+    room("Inference", ["Corpus", "Interfaces", "Kernels", "Parameters", "Failures"]),
     .executableTarget(
       name: "lockstep",
       dependencies: [
-        "Training", "Recurrent", "Workers", "Corpus", "Checkpoints", "Configuration", "Kernels", "Files", "Signals",
-        "Failures", "CArguments", arguments, logging,
+        "Training", "Inference", "Configuration", "Checkpoints", "Corpus", "Exchange", "Workers", "Models", "Layers",
+        "Interfaces", "Kernels", "Sharding", "Files", "Signals", "Failures", "CArguments", arguments, logging,
       ],
       swiftSettings: swiftSettings),
     .executableTarget(
       name: "worker-scenarios",
       dependencies: [
-        "WorkerScenarios", "Training", "Recurrent", "Kernels", "Workers", "Corpus", "Checkpoints", "Configuration",
-        "Arena", "Signals", "Failures", logging,
+        "WorkerScenarios", "Training", "Exchange", "Models", "Layers", "Interfaces", "Kernels", "Sharding", "Workers",
+        "Corpus", "Checkpoints", "Configuration", "Parameters", "Signals", "Failures", logging,
       ],
-      swiftSettings: swiftSettings),
+      path: "Tests/worker-scenarios", swiftSettings: swiftSettings),
 
     tests("HDF5Tests", ["HDF5", "CHDF5", "Failures"]),
     tests("CheckpointsTests", ["Checkpoints", "Files", "HDF5", "Failures", crypto]),
     // The scenarios themselves are a library, so that tests run them on threads as well.
-    room("WorkerScenarios", ["Workers", "Signals", "Failures"]),
+    .target(
+      name: "WorkerScenarios",
+      dependencies: [
+        "Exchange", "Workers", "Signals", "Optimizers", "Interfaces", "Kernels", "Sharding", "Parameters", "Failures",
+      ],
+      path: "Tests/WorkerScenarios", swiftSettings: swiftSettings),
 
     .target(name: "FaultShim", path: "Tests/FaultShim"),
     tests(
-      "FaultTests", ["TestSupport", "lockstep", "Arena", "Checkpoints", "Corpus", "Files", "Failures"]),
-    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
+      "FaultTests", ["TestSupport", "lockstep", "Kernels", "Parameters", "Checkpoints", "Corpus", "Files", "Failures"]),
+    .target(
+      name: "TestSupport", dependencies: ["Workers", "Failures"], path: "Tests/TestSupport",
+      swiftSettings: swiftSettings),
+    tests(
+      "ExchangeTests",
+      [
+        "TestSupport", "WorkerScenarios", "Exchange", "Workers", "Optimizers", "Models", "Layers", "Interfaces",
+        "Kernels", "Sharding", "Parameters", "CLinux",
+      ]),
+    tests("InferenceTests", ["TestSupport", "Inference", "Models", "Corpus", "Kernels", "Sharding", "Failures"]),
     tests("MPITests", ["MPI", "Failures"]),
     tests("WorkersTests", ["Workers", "WorkerScenarios", "Failures"]),
     tests("ParallelTests", ["TestSupport", "worker-scenarios"]),
-    tests("ConfigurationTests", ["Configuration", "Failures"]),
-    tests("CorpusTests", ["Corpus", "HDF5", "Files", "Failures", crypto]),
+    tests("ConfigurationTests", ["Configuration", "Optimizers", "Layers", "Interfaces", "Kernels", "Failures"]),
+    tests("CorpusTests", ["Corpus", "Interfaces", "HDF5", "Files", "Failures", crypto]),
     .testTarget(
       name: "EndToEndTests",
-      dependencies: ["TestSupport", "lockstep", "Kernels", "Recurrent", "Checkpoints", "Corpus", "Arena"],
+      dependencies: [
+        "TestSupport", "lockstep", "Kernels", "Layers", "Models", "Sharding", "Checkpoints", "Corpus", "Parameters",
+      ],
       exclude: ["Golden", "torch_logits.py"], swiftSettings: swiftSettings),
     tests(
       "TrainingTests",
       [
-        "Training", "Recurrent", "Optimizers", "Workers", "Corpus", "Checkpoints", "Configuration", "Kernels", "Arena",
-        "CLinux", "Files", "HDF5", "Failures", logging,
+        "TestSupport", "Training", "Exchange", "Models", "Layers", "Interfaces", "Optimizers", "Workers", "Corpus",
+        "Checkpoints", "Configuration", "Kernels", "Sharding", "Parameters", "CLinux", "Files", "HDF5", "Failures",
+        logging,
       ]),
 
     .target(
-      name: "NumericSupport", dependencies: ["Kernels", "Arena"], path: "Tests/NumericSupport",
+      name: "NumericSupport", dependencies: ["Kernels", "Parameters"], path: "Tests/NumericSupport",
       swiftSettings: swiftSettings),
     tests("FailuresTests", ["Failures"]),
     tests("FilesTests", ["Files", "Failures"]),
-    tests("ArenaTests", ["Arena", "Failures"]),
-    tests("KernelsTests", ["Kernels", "Arena", "Failures", "NumericSupport"]),
-    tests("RecurrentTests", ["Recurrent", "Kernels", "Arena", "NumericSupport"]),
-    tests("OptimizersTests", ["Optimizers", "Kernels", "Arena"]),
+    tests("ParametersTests", ["Parameters", "Failures"]),
+    tests("ShardingTests", ["Sharding", "Kernels", "Parameters"]),
+    tests("KernelsTests", ["Kernels", "Sharding", "Parameters", "Failures", "NumericSupport"]),
+    tests("LayersTests", ["Layers", "Interfaces", "Kernels", "Sharding", "Parameters", "NumericSupport"]),
+    tests("ModelsTests", ["Models", "Layers", "Interfaces", "Kernels", "Sharding", "Parameters", "NumericSupport"]),
+    tests("OptimizersTests", ["Optimizers", "Kernels", "Parameters"]),
   ]
 )

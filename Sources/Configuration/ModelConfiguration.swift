@@ -1,29 +1,14 @@
+import Interfaces
+import Kernels
+import Layers
+
 /// The shape of the language model and the values that it starts from.
 package struct ModelConfiguration: Sendable, Equatable {
-  package enum Cell: String, CaseIterable, Sendable { case lstm, gru, elman }
-
-  package enum Activation: String, CaseIterable, Sendable { case tanh, relu, sigmoid }
-
-  package enum Initialization: String, CaseIterable, Sendable {
-    /// Every parameter uniform in ±``ModelConfiguration/initialRange``.
-    case uniform
-    /// As PyTorch's modules do: uniform in ±1/√hidden for the recurrent layers, standard normal for the embedding.
-    case pytorch
-  }
-
-  /// Where a GRU applies its reset gate.
-  package enum ResetGate: String, CaseIterable, Sendable {
-    /// To the recurrent product, h·Wh + b (PyTorch, cuDNN).
-    case after
-    /// To the hidden state, before the product (Cho et al. 2014).
-    case before
-  }
-
-  package var cell = Cell.lstm
+  package var cell = Cell.Family.lstm
   /// Used by the Elman cell only.
   package var activation = Activation.tanh
   /// Used by the GRU only.
-  package var reset = ResetGate.after
+  package var reset = Cell.Reset.after
   package var layers = 2
   /// H, units in each recurrent layer.
   package var hiddenSize = 0
@@ -34,7 +19,7 @@ package struct ModelConfiguration: Sendable, Equatable {
   package var dropout = 0.0
   /// Added to the forget gate's initial bias; used by the LSTM only.
   package var forgetBias = 0.0
-  package var initialization = Initialization.uniform
+  package var initialization = Initialization.Name.uniform
   /// Used by the uniform initialization only.
   package var initialRange = 0.1
   /// An HDF5 file with the tensors to start from, under PyTorch's names.

@@ -1,8 +1,8 @@
+import Optimizers
+
 /// The optimiser and its constants; the defaults are those of `torch.optim`.
 package struct OptimizerConfiguration: Sendable, Equatable {
-  package enum Name: String, CaseIterable, Sendable { case sgd, adam, rmsprop, adagrad }
-
-  package var name = Name.sgd
+  package var name = UpdateRule.Name.sgd
   package var learningRate = 0.0
   /// Used by SGD only.
   package var momentum = 0.0

@@ -1,4 +1,5 @@
 import Failures
+import Kernels
 
 /// How long and how to train: loss, clipping, exchange of gradients, and how often to look and to save.
 package struct TrainingConfiguration: Sendable, Equatable {
@@ -14,12 +15,6 @@ package struct TrainingConfiguration: Sendable, Equatable {
     case tree
     /// The message library's own sum, to compare with.
     case allreduce
-  }
-
-  package enum Precision: String, CaseIterable, Sendable {
-    case f32
-    /// Operands of matrix products rounded to bfloat16; sums, weights, gates and softmax stay in f32.
-    case bf16
   }
 
   package enum NonFiniteStep: String, CaseIterable, Sendable {

@@ -1,5 +1,5 @@
-import Arena
 import CKernels
+import Parameters
 
 /// The nonlinearities of an Elman layer.
 package enum Activation: String, Sendable, CaseIterable {

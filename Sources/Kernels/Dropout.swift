@@ -1,12 +1,12 @@
-import Arena
 import CKernels
+import Parameters
 
 /// Dropout of non-recurrent connections (Zaremba et al. 2014): each value is kept with probability 1 − p and scaled by
 /// 1 / (1 − p), or set to zero.
 ///
-/// The mask of a row is a function of seed, optimiser step, global stream, layer and time step. So it does not depend on
-/// how streams are dealt to workers, a resumed run draws the same masks, and backward computes the mask again instead
-/// of keeping it.
+/// The mask of a row is a function of the seed, the sequence's key, the connection and the time step. It does not depend
+/// on how sequences are dealt to workers, a resumed run draws the same masks, and backward recomputes the mask instead of
+/// keeping it.
 package struct Dropout: Sendable {
   package let probability: Double
   package let seed: UInt64
@@ -19,23 +19,23 @@ package struct Dropout: Sendable {
 
   package var isActive: Bool { probability > 0 }
 
-  /// destination = mask ⊙ source, for the rows of a window; `source` may be `destination`.
+  /// destination = mask ⊙ source, for the rows of a batch; `source` may be `destination`.
   ///
   /// - Parameters:
-  ///   - source: [T·B, H], time-major.
-  ///   - streams: the global numbers of the B streams.
-  ///   - layer: which connection: 0 is the embedding's output, l is the output of layer l.
+  ///   - source: [T·B, N], time-major.
+  ///   - keys: one for each of the B sequences.
+  ///   - connection: 0 is the embedding's output, l is the output of layer l.
   package func apply(
-    _ source: MatrixView, into destination: MatrixView, streams: Range<Int>, layer: Int, step: Int,
-    _ arithmetic: Arithmetic
+    _ source: MatrixView, into destination: MatrixView, keys: [SequenceKey], connection: Int, _ arithmetic: Arithmetic
   ) {
     let kernel = arithmetic.kernels.pointee.dropout
     let threshold = UInt32(probability * 0x1p32)
     let scale = Float(1 / (1 - probability))
     for row in 0..<source.rows {
+      let (time, sequence) = row.quotientAndRemainder(dividingBy: keys.count)
       var key = ls_dropout_key(
-        seed: seed, step: UInt64(step), stream: UInt32(streams.lowerBound + row % streams.count),
-        layer: UInt32(layer), time: UInt32(row / streams.count))
+        seed: seed, step: keys[sequence].draw, stream: keys[sequence].sequence, layer: UInt32(connection),
+        time: UInt32(time))
       kernel(
         destination.pointer + row * destination.stride, source.pointer + row * source.stride, Int32(source.columns),
         threshold, scale, &key)
@@ -43,24 +43,32 @@ package struct Dropout: Sendable {
   }
 
   /// The naive twin: one random word at a time.
-  package func naive(
-    _ source: MatrixView, into destination: MatrixView, streams: Range<Int>, layer: Int, step: Int
-  ) {
+  package func naive(_ source: MatrixView, into destination: MatrixView, keys: [SequenceKey], connection: Int) {
     let blocks = (source.columns + 3) / 4
     for row in 0..<source.rows {
-      let stream = UInt32(streams.lowerBound + row % streams.count)
-      let time = UInt32(row / streams.count)
+      let key = keys[row % keys.count]
+      let time = UInt32(row / keys.count)
       for column in 0..<source.columns {
         let words = RandomStream.philox(
           (
-            UInt32(column % blocks) &+ UInt32(layer & 0xff) << 24, UInt32(truncatingIfNeeded: step), stream,
-            time ^ UInt32(truncatingIfNeeded: UInt64(step) >> 32) << 24
+            UInt32(column % blocks) &+ UInt32(connection & 0xff) << 24, UInt32(truncatingIfNeeded: key.draw),
+            key.sequence, time ^ UInt32(truncatingIfNeeded: key.draw >> 32) << 24
           ),
-          key: (UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32) ^ UInt32(layer >> 8)))
+          key: (UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32) ^ UInt32(connection >> 8)))
         let word = [words.0, words.1, words.2, words.3][column / blocks]
         let kept = word >= UInt32(probability * 0x1p32)
         destination[row, column] = kept ? source[row, column] * Float(1 / (1 - probability)) : 0
       }
     }
   }
+}
+
+/// What identifies a sequence to the generator of random numbers, wherever it is computed.
+package struct SequenceKey: Sendable, Equatable {
+  /// What is drawn anew: the optimiser step of a token stream, the epoch of a sentence.
+  package var draw: UInt64
+  /// The number of the stream in the global batch, or of the sentence in its split.
+  package var sequence: UInt32
+
+  package init(draw: UInt64, sequence: UInt32) { (self.draw, self.sequence) = (draw, sequence) }
 }

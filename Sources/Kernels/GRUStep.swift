@@ -1,5 +1,5 @@
-import Arena
 import CKernels
+import Parameters
 
 /// The element-by-element parts of one GRU time step.
 package struct GRUStep {

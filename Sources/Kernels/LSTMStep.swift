@@ -1,5 +1,5 @@
-import Arena
 import CKernels
+import Parameters
 
 /// The element-by-element part of one LSTM time step, between the products.
 package struct LSTMStep {

@@ -1,5 +1,5 @@
-import Arena
 import CKernels
+import Parameters
 
 /// The constant operand of a product, [inner × outer], in the layout that the kernels of one instruction set read.
 ///
@@ -7,34 +7,28 @@ import CKernels
 /// zeros for columns beyond the last one and up to a whole number of 16 rows; for bf16 a row of it holds pairs, of an
 /// even inner index and the next.
 ///
-/// Packed memory is written by ``PackedWeight`` and read by every ``Product`` made from it. Workers may share it: they
-/// pack between two barriers and multiply after the second.
+/// ``PackedWeight`` writes the memory and every ``Product`` made from it reads it. Workers may share it: they pack between
+/// two barriers and multiply after the second.
 package final class PackedMatrix: @unchecked Sendable {  // safe by the phases described above
   package let inner: Int
   package let outer: Int
   package let precision: Precision
   package let arithmetic: Arithmetic
   package let packed: FloatBuffer
-  /// Whether the first product by this matrix begins with the last panel.
-  let isReadFromTheEnd: Bool
   package let panelColumns: Int
   /// Rows of a panel, or pairs of rows.
   private let panelRows: Int
 
   package var panelCount: Int { (outer + panelColumns - 1) / panelColumns }
 
-  /// - Parameters:
-  ///   - memory: where the packed form goes.
-  ///   - isReadFromTheEnd: workers that share weights and begin at opposite ends fetch different parts of them from
-  ///     memory, and find in cache what the others have fetched.
+  /// - Parameter memory: allocates the packed form.
   init(
-    inner: Int, outer: Int, _ arithmetic: Arithmetic, precision: Precision, memory: FloatMemory, isReadFromTheEnd: Bool
+    inner: Int, outer: Int, _ arithmetic: Arithmetic, precision: Precision, memory: FloatMemory
   ) throws {
     self.inner = inner
     self.outer = outer
     self.arithmetic = arithmetic
     self.precision = precision
-    self.isReadFromTheEnd = isReadFromTheEnd
     panelColumns = arithmetic.panelColumns(precision)
     let units = precision == .f32 ? inner : (inner + 1) / 2
     panelRows = (units + 15) / 16 * 16

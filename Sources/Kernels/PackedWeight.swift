@@ -1,5 +1,5 @@
-import Arena
 import CKernels
+import Parameters
 
 /// One matrix of weights, [n, k] as PyTorch stores it, in the two packed forms that training multiplies by.
 package final class PackedWeight: Sendable {
@@ -14,20 +14,18 @@ package final class PackedWeight: Sendable {
   package static let blockRows = Int(LS_PACKED_ROWS)
 
   /// - Parameters:
-  ///   - training: whether the backward form will be wanted.
-  ///   - memory, isReadFromTheEnd: as for ``PackedMatrix``.
+  ///   - needsBackward: whether dx will be wanted.
+  ///   - memory: allocates the packed forms.
   package init(
-    rows: Int, columns: Int, _ arithmetic: Arithmetic, precision: Precision = .f32, training: Bool,
-    memory: FloatMemory = FloatBuffer.init(count:), isReadFromTheEnd: Bool = false
+    rows: Int, columns: Int, _ arithmetic: Arithmetic, precision: Precision = .f32, needsBackward: Bool,
+    memory: FloatMemory = FloatBuffer.init(count:)
   ) throws {
     self.rows = rows
     func matrix(_ inner: Int, _ outer: Int) throws -> PackedMatrix {
-      try PackedMatrix(
-        inner: inner, outer: outer, arithmetic, precision: precision, memory: memory, isReadFromTheEnd: isReadFromTheEnd
-      )
+      try PackedMatrix(inner: inner, outer: outer, arithmetic, precision: precision, memory: memory)
     }
     forward = try matrix(columns, rows)
-    backward = training ? try matrix(rows, columns) : nil
+    backward = needsBackward ? try matrix(rows, columns) : nil
   }
 
   /// Packs both forms from one reading of `source`: the share of worker `rank` of `count`.

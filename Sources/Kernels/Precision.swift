@@ -1,5 +1,5 @@
-import Arena
 import CKernels
+import Parameters
 
 /// The numbers that matrix products take. Sums, weights, gates and softmax are f32 in both.
 package enum Precision: String, Sendable, CaseIterable {

@@ -1,13 +1,6 @@
-import Arena
 import CKernels
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
+import Glibc
+import Parameters
 
 /// Softmax and cross-entropy over rows of logits, with the decoder's bias added on the way.
 extension Arithmetic {

@@ -1,5 +1,5 @@
-import Arena
 import CKernels
+import Parameters
 
 /// Maps and sums over flat arrays.
 extension Arithmetic {

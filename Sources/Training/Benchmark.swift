@@ -1,18 +1,21 @@
-import Arena
 import Configuration
 import Corpus
+import Exchange
 import Failures
 import Foundation
+import Interfaces
 import Kernels
+import Models
 import Optimizers
-import Recurrent
+import Parameters
+import Sharding
 import Workers
 
 /// Times training steps on random tokens: the whole step, forward, backward, exchange and update, as training runs it.
 package struct Benchmark: Sendable {
   /// What is timed.
   package struct Size: Sendable, Equatable {
-    package var shape: ModelShape
+    package var shape: LanguageArchitecture.Shape
     /// B, over all workers.
     package var streams: Int
     /// T
@@ -21,7 +24,7 @@ package struct Benchmark: Sendable {
     package var exchange = TrainingConfiguration.Exchange.tree
     package var precision = Precision.f32
 
-    package init(shape: ModelShape, streams: Int, window: Int, gradientShards: Int) {
+    package init(shape: LanguageArchitecture.Shape, streams: Int, window: Int, gradientShards: Int) {
       self.shape = shape
       self.streams = streams
       self.window = window
@@ -42,7 +45,7 @@ package struct Benchmark: Sendable {
   private static func named(
     _ name: String, layers: Int, hidden: Int, embedding: Int? = nil, vocabulary: Int, streams: Int, window: Int
   ) -> (name: String, size: Size) {
-    let shape = ModelShape(
+    let shape = LanguageArchitecture.Shape(
       cell: .lstm, vocabularySize: vocabulary, embeddingSize: embedding ?? hidden, hiddenSize: hidden, layers: layers)
     return (name, Size(shape: shape, streams: streams, window: window, gradientShards: min(8, streams)))
   }
@@ -87,36 +90,28 @@ package struct Benchmark: Sendable {
 
   /// Runs the steps; collective. Every worker gets the same report but for the memory, which is its own process's.
   package func run(_ group: any WorkerGroup) throws -> Report {
-    let shape = size.shape
-    let (weights, isShared) = try ModelWeights.shared(
-      by: group, shape, arithmetic, precision: size.precision, training: true, apart: size.exchange == .allreduce
-    ) {
-      Initialization.uniform(range: 0.1).fill($0, shape: shape, seed: 1)
-    }
-    let batch = LocalBatch(
-      window: size.window, streams: size.streams, shards: size.gradientShards, rank: group.rank,
-      workers: group.count)
-    let streams = try group.agreeing {
+    let architecture = LanguageArchitecture(size.shape)
+    let plan = BatchPlan(
+      window: size.window, sequences: size.streams, shards: size.gradientShards, workers: group.count)
+    let source = try group.agreeing {
       let tokens = RandomTokens(
         count: size.streams * size.window * max(1, min(steps + warmup, 16)) + 1,
         vocabularySize: size.shape.vocabularySize)
-      return try TokenStreams(
-        source: tokens, streams: size.streams, local: batch.streams, window: size.window, remainder: .kept)
+      let streams = try TokenStreams(
+        source: tokens, streams: size.streams, local: plan.sequences(of: group.rank), window: size.window,
+        remainder: .kept)
+      return StreamBatches(streams, plan, rank: group.rank)
     }
-    let team = try ProductTeam(group, weights, batch: batch, sharesWeights: isShared)
-    let model = try group.agreeing {
-      try LanguageModel(
-        weights, batch: batch, training: true, team: team,
-        gradientMemory: isShared ? group.floats(_:) : FloatBuffer.init(count:))
+    let replica = try Replica(
+      group, architecture, plan, arithmetic, precision: size.precision,
+      .init(exchange: size.exchange, .sgd(momentum: 0))
+    ) {
+      architecture.initialize($0, .uniform(range: 0.1), seed: 1)
     }
-    try team?.connect()
-    let exchange = try GradientExchange(
-      group, model: model, optimizer: .sgd(momentum: 0), weightDecay: 0, method: size.exchange,
-      sharesWeights: isShared)
-    let window = Window(steps: size.window, streams: batch.streams.count)
+    let batch = source.makeBatch()
 
     let timer = PhaseTimer()
-    model.timer = timer
+    replica.workspace.timer = timer
 
     // The ceiling is read between steps all along the run: on a shared machine it moves, and the share is only worth
     // something against the ceiling of the same moments.
@@ -124,32 +119,33 @@ package struct Benchmark: Sendable {
     var times: [Double] = []
     var ceilings: [Double] = []
     var phases: [[Phase: Double]] = []
-    var inputRows = (forward: 0, backward: 0)
+    var inputRows = InputRows()
     for index in 0..<(warmup + steps) {
       try group.barrier()
       _ = timer.take()
       let start = clock.now
-      window.steps = streams.steps(inWindow: index % streams.windowCount)
-      try streams.read(window: index % streams.windowCount, inputs: window.inputs, targets: window.targets)
-      try model.trainingPass(window, step: index)
-      _ = try exchange.step(
-        scale: 1 / Double(size.streams * size.window), clipNorm: 5, learningRate: 1, check: { _ in })
+      let losses = replica.pass(batch) {
+        try source.fill(batch, at: BatchPosition(epoch: 0, index: index % source.batchesPerEpoch, step: index))
+      }
+      let update = Update(scale: 1 / Double(size.streams * size.window), clipNorm: 5, learningRate: 1)
+      _ = try replica.exchange.complete(update, losses: losses) { _ in true }
       let end = clock.now
       guard index >= warmup else { continue }
       phases.append(timer.take())
-      inputRows.forward += model.inputRows.forward
-      inputRows.backward += model.inputRows.backward
+      inputRows.forward += replica.model.inputRows.forward
+      inputRows.backward += replica.model.inputRows.backward
       times.append((end - start) / .seconds(1))
       try group.barrier()
       ceilings.append(Self.measureCeiling(size.precision, arithmetic))
     }
     var totals = [median(ceilings), Double(inputRows.forward), Double(inputRows.backward)]
     try totals.withUnsafeMutableBufferPointer { try group.allReduceSum($0) }
-    let operations = shape.operationsPerStep(
-      tokens: size.streams * size.window, streams: size.streams,
-      inputRows: (forward: totals[1] / Double(times.count), backward: totals[2] / Double(times.count)))
+    let operations = architecture.operationsPerStep(
+      tokens: size.streams * size.window, streams: size.streams, forwardRows: totals[1] / Double(times.count),
+      backwardRows: totals[2] / Double(times.count))
     return report(
-      times: times, operations: operations, ceiling: totals[0], phases: phases, workers: group.count, weights)
+      times: times, operations: operations, ceiling: totals[0], phases: phases, workers: group.count,
+      architecture.layout)
   }
 
   /// Floating-point operations a second of independent multiply-adds on this core, over about a millisecond.
@@ -162,7 +158,7 @@ package struct Benchmark: Sendable {
 
   private func report(
     times: [Double], operations: Double, ceiling: Double, phases: [[Phase: Double]], workers: Int,
-    _ weights: ModelWeights
+    _ layout: ParameterLayout
   ) -> Report {
     let seconds = median(times)
     let tokens = size.streams * size.window
@@ -175,7 +171,7 @@ package struct Benchmark: Sendable {
         uniqueKeysWithValues: Phase.allCases.map { phase in
           (phase.rawValue, median(phases.map { $0[phase] ?? 0 }) * 1e3)
         }),
-      precision: size.precision.rawValue, parameters: weights.parameters.layout.parameters.reduce(0) { $0 + $1.count },
+      precision: size.precision.rawValue, parameters: layout.parameters.reduce(0) { $0 + $1.count },
       steps: times.count,
       workers: workers, instructionSet: arithmetic.instructionSet.name, layers: size.shape.layers,
       hidden: size.shape.hiddenSize, embedding: size.shape.embeddingSize, vocabulary: size.shape.vocabularySize,

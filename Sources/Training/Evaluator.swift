@@ -1,8 +1,10 @@
-import Arena
 import Corpus
 import Failures
 import Foundation
-import Recurrent
+import Interfaces
+import Kernels
+import Models
+import Sharding
 import Workers
 
 /// The loss of a model on a split of a corpus: states carried from window to window, every prediction counted.
@@ -28,43 +30,32 @@ package final class Evaluator {
   package static func shards(streams: Int) -> Int { min(streams, 4096) }
 
   private let group: any WorkerGroup
-  private let model: LanguageModel
-  private let streams: TokenStreams
-  private let window: Window
-  private let losses: UnsafeMutableBufferPointer<Double>
-  private let lossRanges: [Range<Int>]
+  private let scorer: any Scorer<Window>
+  private let plan: BatchPlan
+  private let source: StreamBatches
 
   /// - Parameters:
   ///   - weights: up to date in packed form whenever ``evaluate(progress:)`` is called.
   ///   - streams: contiguous streams that the split is cut into; each starts from a zero state.
-  ///   - shards: pieces that losses are summed in; at least as many as workers, and no more than streams.
+  ///   - shards: parts that losses are summed in; at least as many as workers, and no more than streams.
   /// - Throws: ``Failure`` where the split is too short for the streams.
   package init(
-    _ group: any WorkerGroup, weights: ModelWeights, source: any TokenSource, streams count: Int, window length: Int,
-    shards: Int
+    _ group: any WorkerGroup, _ architecture: LanguageArchitecture, _ weights: PackedParameters,
+    source: any TokenSource, streams count: Int, window length: Int, shards: Int
   ) throws {
     self.group = group
     // Says so where there are too few tokens, before anything is made for that many streams.
     let layout = try StreamLayout(tokens: source.count, streams: count, window: length, remainder: .kept)
-    let batch = LocalBatch(
-      window: length, mostSteps: layout.steps(inWindow: 0), streams: count, shards: shards, rank: group.rank,
-      workers: group.count)
-    streams = try TokenStreams(source: source, streams: count, local: batch.streams, window: length, remainder: .kept)
-    model = try LanguageModel(weights, batch: batch, training: false)
-    window = Window(steps: batch.mostSteps, streams: batch.streams.count)
-    losses = .allocate(capacity: shards)
-    losses.initialize(repeating: 0)
-    let width = MemoryLayout<Double>.stride
-    lossRanges = (0..<group.count).map {
-      let own = batch.tree.shards(ofWorker: $0, of: group.count)
-      return (own.lowerBound * width)..<(own.upperBound * width)
-    }
+    plan = BatchPlan(
+      window: length, steps: layout.steps(inWindow: 0), sequences: count, shards: shards, workers: group.count)
+    let streams = try TokenStreams(
+      source: source, streams: count, local: plan.sequences(of: group.rank), window: length, remainder: .kept)
+    self.source = StreamBatches(streams, plan, rank: group.rank)
+    scorer = try architecture.makeScorer(weights, plan, rank: group.rank)
   }
 
-  deinit { losses.deallocate() }
-
   /// The part of the split that this worker reads.
-  package var tokens: Range<Int> { streams.tokens }
+  package var tokens: Range<Int> { source.streams.tokens }
 
   /// Runs over the whole split; collective. The result is the same on every worker and for every number of workers.
   ///
@@ -81,38 +72,56 @@ package final class Evaluator {
     try evaluate(stoppable: true, progress: progress)
   }
 
-  /// Windows between the questions whether anyone has to stop: few enough to be quick, and hardly ever asked.
-  private static let windowsBetweenStops = 4
+  /// Batches between the questions whether anyone has to stop: few enough to be quick, and hardly ever asked.
+  private static let batchesBetweenStops = 4
 
   private func evaluate(stoppable: Bool, progress: (Double) -> Void) throws -> Result? {
-    let own = model.batch.shards
-    for shard in own { losses[shard] = 0 }
+    var sums = [Double](repeating: 0, count: plan.shards(of: group.rank).count)
+    var targets = 0
     var failure: (any Error)?
-    model.resetStates()
-    for index in 0..<streams.windowCount {
+    let batch = source.makeBatch()
+    let count = source.batchesPerEpoch
+    scorer.resetStates()
+    for index in 0..<count {
+      targets += source.targets(epoch: 0, index: index)
       do {
         // A worker that has failed only waits until the others know.
-        if failure == nil { try evaluateWindow(index) }
-        progress(Double(index + 1) / Double(streams.windowCount))
+        if failure == nil { try score(batch, index, &sums) }
+        progress(Double(index + 1) / Double(count))
       } catch let error as WorkerFailure {
         throw error
       } catch {
         failure = error
       }
-      guard stoppable, group.count == 1 || (index + 1) % Self.windowsBetweenStops == 0 else { continue }
+      guard stoppable, group.count == 1 || (index + 1) % Self.batchesBetweenStops == 0 else { continue }
       try group.agree(failure)
       if try group.stopRequested() { return nil }
     }
     try group.agree(failure)
-    try group.allGather(UnsafeMutableRawBufferPointer(losses), segments: lossRanges)
-    let tokens = (0..<streams.windowCount).reduce(0) { $0 + streams.tokens(inWindow: $1) }
-    return Result(tokens: tokens, natsPerToken: model.batch.tree.sum(UnsafeBufferPointer(losses)) / Double(tokens))
+    return Result(tokens: targets, natsPerToken: plan.tree.sum(try gather(sums)) / Double(targets))
   }
 
-  private func evaluateWindow(_ index: Int) throws {
-    window.steps = streams.steps(inWindow: index)
-    try streams.read(window: index, inputs: window.inputs, targets: window.targets)
-    try model.evaluationPass(window)
-    for (local, shard) in model.batch.shards.enumerated() { losses[shard] += model.shardLosses[local] }
+  private func score(_ batch: Batch<Window>, _ index: Int, _ sums: inout [Double]) throws {
+    try source.fill(batch, at: BatchPosition(epoch: 0, index: index, step: 0))
+    var nats = [Double](repeating: 0, count: batch.unitCount)
+    try scorer.score(batch, nats: &nats)
+    for (shard, sum) in batch.shardSums(nats).enumerated() { sums[shard] += sum }
+  }
+
+  /// The sums of the shards of all workers.
+  private func gather(_ own: [Double]) throws -> [Double] {
+    let shards = plan.shards(of: group.rank)
+    var all = [Double](repeating: 0, count: plan.tree.count)
+    all.replaceSubrange(shards, with: own)
+    let width = MemoryLayout<Double>.stride
+    try all.withUnsafeMutableBytes { bytes in
+      try group.allGather(
+        bytes,
+        segments: (0..<group.count).map {
+          let shards = plan.shards(of: $0)
+          return (shards.lowerBound * width)..<(shards.upperBound * width)
+        })
+    }
+    return all
   }
 }

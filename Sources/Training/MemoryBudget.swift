@@ -1,6 +1,6 @@
-import Arena
 import Failures
 import Foundation
+import Parameters
 import Workers
 
 /// The memory that the workers of a host need, against what they may have. Known before anything large is allocated:

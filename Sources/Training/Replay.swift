@@ -1,8 +1,8 @@
 import Configuration
 import Failures
+import Interfaces
 import Kernels
 import Logging
-import Recurrent
 import Workers
 
 /// Runs again to the step that a ``NonFiniteReport`` tells of, and finds the first value that is not finite.
@@ -50,7 +50,7 @@ package struct Replay {
     do {
       try trainer.trial(through: report.step) { step in
         probe = NonFiniteProbe()
-        trainer.model.probe = probe
+        trainer.replica.workspace.probe = probe
         reached = step
       } didStep: { step, outcome in
         if step == report.step, let finding = probe.first { throw Found(.value(step: step, finding)) }

@@ -1,9 +1,9 @@
-import Arena
 import Checkpoints
 import Configuration
 import Corpus
 import Failures
-import Recurrent
+import Models
+import Parameters
 
 extension RunConfiguration {
   /// Fills the parameters with the tensors of a file, as strictly as PyTorch loads a state: all of the model's tensors and
@@ -12,35 +12,32 @@ extension RunConfiguration {
   /// - Returns: a line that says what was loaded.
   /// - Throws: ``Failure`` (bad data) that names what differs.
   func load(
-    _ path: String, into store: ParameterStore, shape: ModelShape, corpus: CorpusReader?
+    _ path: String, into store: ParameterStore, _ architecture: LanguageArchitecture, corpus: CorpusReader?
   ) throws -> String {
     let file = try InitialParameters(path: path)
-    try checkNames(file, store, shape)
+    try checkNames(file, architecture)
     try checkSettings(file)
     if let corpus, let (name, tokens) = try file.vocabulary(), let tokenizer = Tokenizer(rawValue: name) {
       try corpus.checkVocabulary(Vocabulary(tokenizer: tokenizer, tokens: tokens), ofModel: file.path)
     }
     for parameter in store.layout.parameters {
-      try file.readFinite(parameter.name, shape: parameter.shape, into: store.values[parameter.range])
+      try file.readFinite(parameter.name, shape: parameter.shape, into: store[parameter])
     }
-    let tied = try checkTied(file, store, shape)
+    let tied = try checkTied(file, store, architecture)
     var line = "initial parameters: all \(store.layout.parameters.count) tensors of the model from \(file.path)"
     if file.isWrapped { line += ", where their names begin with 'module.'" }
-    if tied { line += "; its decoder.weight equals encoder.weight, as in a tied model" }
+    if tied { line += "; its \(architecture.tiedAlias ?? "") equals \(architecture.table.name), as in a tied model" }
     if model.forgetBias != 0 { line += "; model.forget_bias has no effect on them" }
     return line
   }
 
-  private static let decoder = "decoder.weight"
-  private static let encoder = "encoder.weight"
-
-  private func checkNames(_ file: InitialParameters, _ store: ParameterStore, _ shape: ModelShape) throws {
-    let needed = store.layout.parameters
+  private func checkNames(_ file: InitialParameters, _ architecture: LanguageArchitecture) throws {
+    let needed = architecture.layout.parameters
     let there = Dictionary(file.parameters.map { ($0.name, $0.shape) }, uniquingKeysWith: { first, _ in first })
     var reasons: [String] = []
     let missing = needed.filter { there[$0.name] == nil }.map(\.name)
     let names = Set(needed.map(\.name))
-    let extra = file.parameters.map(\.name).filter { !names.contains($0) && !(shape.tied && $0 == Self.decoder) }
+    let extra = file.parameters.map(\.name).filter { !names.contains($0) && $0 != architecture.tiedAlias }
     if !missing.isEmpty { reasons.append("it lacks \(missing.joined(separator: ", "))") }
     if !extra.isEmpty { reasons.append("it also has \(extra.joined(separator: ", "))") }
     for parameter in needed {
@@ -53,16 +50,17 @@ extension RunConfiguration {
       remedy: "configure the model that they are of, with a corpus of its vocabulary, or give other weights")
   }
 
-  /// Returns whether the file has the decoder of a tied model too.
-  private func checkTied(_ file: InitialParameters, _ store: ParameterStore, _ shape: ModelShape) throws -> Bool {
-    guard shape.tied, file.parameters.contains(where: { $0.name == Self.decoder }),
-      let encoder = store.layout.parameters.first(where: { $0.name == Self.encoder })
-    else { return false }
-    let decoder = try FloatBuffer(count: encoder.count)
-    try file.readFinite(Self.decoder, shape: encoder.shape, into: decoder.buffer)
-    guard zip(decoder.buffer, store.values[encoder.range]).allSatisfy({ $0 == $1 }) else {
+  /// Returns whether the file has the output matrix of a tied model too.
+  private func checkTied(
+    _ file: InitialParameters, _ store: ParameterStore, _ architecture: LanguageArchitecture
+  ) throws -> Bool {
+    guard let name = architecture.tiedAlias, file.parameters.contains(where: { $0.name == name }) else { return false }
+    let table = architecture.table
+    let decoder = try FloatBuffer(count: table.count)
+    try file.readFinite(name, shape: table.shape, into: decoder.buffer)
+    guard zip(decoder.buffer, store[table]).allSatisfy({ $0 == $1 }) else {
       throw Failure(
-        .badData, "its decoder.weight is another than its encoder.weight, and the model has one for both",
+        .badData, "its \(name) is another than its \(table.name), and the model has one for both",
         at: file.path,
         remedy: "set model.tie_weights to false, or give weights of a tied model")
     }

@@ -1,10 +1,10 @@
-import Arena
 import Checkpoints
 import Corpus
 import Failures
 import Foundation
+import Interfaces
 import Kernels
-import Recurrent
+import Parameters
 import Signals
 import Workers
 
@@ -40,28 +40,26 @@ extension Trainer {
   }
 
   private func write(to path: String, states: [GatheredState], slots: [FloatBuffer]) throws {
-    let layout = model.weights.parameters.layout
-    let gateOrder = model.weights.shape.cell.gateOrder
+    let layout = weights.layout
     var writer = try CheckpointWriter(path: path, header: try header())
     for parameter in layout.parameters {
       try writer.writeParameter(
-        parameter.name, shape: parameter.shape, UnsafeBufferPointer(model.weights.parameters.values[parameter.range]),
-        gateOrder: parameter.name.hasPrefix("rnn.") ? gateOrder : nil)
+        parameter.name, shape: parameter.shape, UnsafeBufferPointer(weights.store[parameter]),
+        gateOrder: parameter.gateOrder)
     }
-    for (name, slot) in zip(exchange.optimizer.kind.slotNames, slots) {
+    for (name, slot) in zip(exchange.optimizer.rule.slotNames, slots) {
       for parameter in layout.parameters {
         try writer.writeSlot(
           name, parameter: parameter.name, shape: parameter.shape, UnsafeBufferPointer(slot[parameter.range]))
       }
     }
-    let (streamCount, size) = (model.batch.globalStreams, model.weights.shape.hiddenSize)
     for state in states {
       try writer.writeStreamState(
-        state.name, shape: [streamCount, size], UnsafeBufferPointer(state.values.buffer))
+        state.name, shape: [plan.sequences, state.columns], UnsafeBufferPointer(state.values.buffer))
     }
-    let layoutOfStreams = streams.layout
+    let layoutOfStreams = source.streams.layout
     try writer.writeStreamPositions(
-      (0..<streamCount).map { stream in
+      (0..<plan.sequences).map { stream in
         let done = min(position.window * layoutOfStreams.window, layoutOfStreams.predictions(of: stream))
         return Int64(layoutOfStreams.start(of: stream) + done)
       })
@@ -72,7 +70,7 @@ extension Trainer {
   private func header() throws -> CheckpointHeader {
     let vocabulary = corpus.vocabulary
     let trainingState = [
-      "tokens": Double(position.tokens), "corpus_tokens": Double(streams.layout.tokens),
+      "tokens": Double(position.tokens), "corpus_tokens": Double(source.streams.layout.tokens),
       CheckpointHeader.validationDue: validationIsDue ? 1 : 0,
       "skipped_steps": Double(skippedSteps), "skipped_in_a_row": Double(skippedInARow),
     ]
@@ -83,11 +81,11 @@ extension Trainer {
       seed: UInt64(configuration.training.seed), randomStream: Self.randomStream, configuration: configuration.yaml,
       tokenizer: vocabulary.tokenizer.rawValue, vocabulary: vocabulary.tokens,
       unknownToken: vocabulary.unknown.map { vocabulary.tokens[Int($0)] },
-      optimizer: exchange.optimizer.kind.name, optimizerState: ["updates": Double(exchange.optimizer.updates)],
+      optimizer: exchange.optimizer.rule.name.rawValue, optimizerState: ["updates": Double(exchange.optimizer.updates)],
       schedule: configuration.schedule.name.rawValue, scheduleState: schedule.state, bestValidation: bestValidation,
       trainingState: trainingState, run: identity, validation: validationOfThisStep,
       corpusDigest: try corpus.contentDigest(),
-      instructionSet: model.weights.arithmetic.instructionSet.name, precision: model.weights.precision.rawValue,
+      instructionSet: weights.arithmetic.instructionSet.name, precision: weights.precision.rawValue,
       metricsBytes: journal?.metrics.size)
   }
 
@@ -149,24 +147,23 @@ extension Trainer {
     }
     optimizer.updates = updates
     // Plain SGD keeps nothing: a momentum that is switched on now starts from zero, as in a new run.
-    if try !checkpoint.savedConfiguration().optimizerKind.slotNames.isEmpty {
-      for (name, slot) in zip(optimizer.kind.slotNames, optimizer.slots) {
+    if try !checkpoint.savedConfiguration().updateRule.slotNames.isEmpty {
+      for (name, slot) in zip(optimizer.rule.slotNames, optimizer.slots) {
         try restore(slot, name, from: checkpoint)
       }
     }
-    let (streamCount, size) = (model.batch.globalStreams, model.weights.shape.hiddenSize)
-    let all = try FloatBuffer(count: streamCount * size)
-    for (name, values) in model.states {
-      try checkpoint.readStreamState(name, shape: [streamCount, size], into: all.buffer)
-      let own = model.batch.streams
-      _ = values.update(fromContentsOf: all[(own.lowerBound * size)..<(own.upperBound * size)])
+    for state in model.carried {
+      let columns = state.values.columns
+      let all = try FloatBuffer(count: plan.sequences * columns)
+      try checkpoint.readStreamState(state.name, shape: [plan.sequences, columns], into: all.buffer)
+      state.values.update(from: all.matrix(plan.sequences, columns).rows(plan.sequences(of: group.rank)))
     }
   }
 
   /// The part of a slot that lies in this worker's segment.
   private func restore(_ slot: FloatBuffer, _ name: String, from checkpoint: CheckpointReader) throws {
     let segment = exchange.optimizer.segment
-    for parameter in model.weights.parameters.layout.parameters {
+    for parameter in weights.layout.parameters {
       let part = parameter.range.clamped(to: segment)
       guard !part.isEmpty else { continue }
       let whole = try FloatBuffer(count: parameter.count)
@@ -176,29 +173,32 @@ extension Trainer {
     }
   }
 
-  /// A state of all streams, [B, H].
+  /// A state of all streams, [B, columns].
   struct GatheredState {
     let name: String
+    let columns: Int
     let values: FloatBuffer
   }
 
   func gatherStates() throws -> [GatheredState] {
-    let size = model.weights.shape.hiddenSize
-    let ranges = (0..<group.count).map { worker in
-      let streams = model.batch.ofWorker(worker, of: group.count).streams
-      return (streams.lowerBound * size)..<(streams.upperBound * size)
-    }
-    return try model.states.map { name, values in
-      GatheredState(name: name, values: try gather(values, ranges, count: model.batch.globalStreams * size))
+    try model.carried.map { state in
+      let columns = state.values.columns
+      let ranges = (0..<group.count).map { worker in
+        let sequences = plan.sequences(of: worker)
+        return (sequences.lowerBound * columns)..<(sequences.upperBound * columns)
+      }
+      let own = UnsafeMutableBufferPointer(start: state.values.pointer, count: state.values.rows * columns)
+      return GatheredState(
+        name: state.name, columns: columns, values: try gather(own, ranges, count: plan.sequences * columns))
     }
   }
 
   func gatherSlots() throws -> [FloatBuffer] {
-    let count = model.weights.parameters.layout.count
+    let count = weights.layout.count
     let optimizer = exchange.optimizer
     // Not a question of one worker's segment: in a small model one of several may own all of it.
     if exchange.keepsWholeSlots { return optimizer.slots }
-    return try optimizer.slots.map { try gather($0.buffer, exchange.segments, count: count) }
+    return try optimizer.slots.map { try gather($0.buffer, exchange.ownership.segments, count: count) }
   }
 
   /// Brings the parts of all workers together on the first; collective. Elsewhere the result is empty.

@@ -1,7 +1,8 @@
-import Arena
+import Exchange
 import Failures
 import Foundation
-import Recurrent
+import Interfaces
+import Parameters
 import Workers
 
 extension Trainer {
@@ -30,15 +31,14 @@ extension Trainer {
     let inARow = skippedInARow > Self.mostSkippedInARow ? " in the tenth step in a row" : ""
     let first = weightsAreFinite ? try firstNonFiniteGradient() : firstNonFiniteWeight()
     let shards = exchange.shardLosses.enumerated().filter { !$1.isFinite }.map(\.offset)
-    let tree = model.batch.tree
     let report = NonFiniteReport(
       kind: !weightsAreFinite ? .weights : outcome.lossSum.isFinite ? .gradient : .loss, step: position.step + 1,
-      epoch: position.epoch + 1, window: position.window, windowSteps: streams.steps(inWindow: position.window),
-      streams: model.batch.globalStreams, loss: outcome.lossSum / Double(tokens), gradientNorm: outcome.gradientNorm,
+      epoch: position.epoch + 1, window: position.window, windowSteps: source.streams.steps(inWindow: position.window),
+      streams: plan.sequences, loss: outcome.lossSum / Double(tokens), gradientNorm: outcome.gradientNorm,
       learningRate: learningRate, first: first,
-      streamsWithoutFiniteLoss: joined(shards.map { model.batch.streams(ofShard: $0) }),
+      streamsWithoutFiniteLoss: joined(shards.map { plan.sequences(ofShard: $0, in: plan.sequences) }),
       workerOfFirstLoss: shards.first.flatMap { shard in
-        (0..<group.count).first { tree.shards(ofWorker: $0, of: group.count).contains(shard) }
+        (0..<group.count).first { plan.shards(of: $0).contains(shard) }
       },
       skippedInARow: skippedInARow, workers: group.count, exchange: configuration.training.exchange.rawValue,
       checkpoint: lastCheckpoint, configuration: configuration.yaml)
@@ -51,8 +51,8 @@ extension Trainer {
   func divergence(after kind: NonFiniteReport.Kind, _ what: String, loss: Double) throws -> WorkerFailure {
     let report = NonFiniteReport(
       kind: kind, step: position.step, epoch: position.isAtEpochEnd ? position.epoch : position.epoch + 1,
-      window: position.window, windowSteps: streams.steps(inWindow: position.window),
-      streams: model.batch.globalStreams, loss: loss, gradientNorm: nil, learningRate: nil,
+      window: position.window, windowSteps: source.streams.steps(inWindow: position.window),
+      streams: plan.sequences, loss: loss, gradientNorm: nil, learningRate: nil,
       first: firstNonFiniteWeight(), streamsWithoutFiniteLoss: [], workerOfFirstLoss: nil,
       skippedInARow: skippedInARow, workers: group.count, exchange: configuration.training.exchange.rawValue,
       checkpoint: lastCheckpoint, configuration: configuration.yaml)
@@ -105,15 +105,14 @@ extension Trainer {
   }
 
   /// Whether all weights are finite: the same on every worker.
-  var hasFiniteWeights: Bool { model.weights.parameters.values.buffer.allSatisfy(\.isFinite) }
+  var hasFiniteWeights: Bool { weights.store.values.buffer.allSatisfy(\.isFinite) }
 
   /// Makes the carried state of each local stream zero, in all layers, where some value of it is not finite.
   func clearNonFiniteStates() {
-    let (states, size) = (model.states, model.weights.shape.hiddenSize)
-    for stream in 0..<model.batch.streams.count {
-      let range = (stream * size)..<((stream + 1) * size)
-      guard states.contains(where: { state in range.contains { !state.values[$0].isFinite } }) else { continue }
-      for state in states { for index in range { state.values[index] = 0 } }
+    let states = model.carried.map(\.values)
+    for stream in 0..<(states.first?.rows ?? 0) {
+      let rows = states.map { $0.rows(stream..<(stream + 1)) }
+      if rows.contains(where: { $0.firstNonFiniteRow != nil }) { for row in rows { row.fill(0) } }
     }
   }
 
@@ -130,7 +129,7 @@ extension Trainer {
   /// Whether a validation loss is above both that of a uniform distribution over the vocabulary, ln V, and what the run
   /// began with.
   func isWorseThanNothing(_ natsPerToken: Double) -> Bool {
-    natsPerToken > 1.01 * max(log(Double(model.weights.shape.vocabularySize)), trend.began ?? 0)
+    natsPerToken > 1.01 * max(log(Double(architecture.shape.vocabularySize)), trend.began ?? 0)
   }
 
   /// Says so at the end of a run whose loss has risen.
@@ -142,20 +141,12 @@ extension Trainer {
   }
 
   func firstNonFiniteWeight() -> NonFiniteReport.Place? {
-    let weights = model.weights.parameters
     for parameter in weights.layout.parameters {
-      if let row = Self.firstNonFiniteRow(weights.matrix(parameter.name)) {
+      if let row = weights.matrix(parameter).firstNonFiniteRow {
         return .init(tensor: parameter.name, row: row, worker: nil)
       }
     }
     return nil
-  }
-
-  private static func firstNonFiniteRow(_ matrix: MatrixView) -> Int? {
-    (0..<matrix.rows).first { row in
-      let start = matrix.pointer + row * matrix.stride
-      return (0..<matrix.columns).contains { !start[$0].isFinite }
-    }
   }
 
   /// The first gradient that is not finite, in the order of the backward pass; collective.
@@ -163,38 +154,33 @@ extension Trainer {
   /// The sum over the workers stands in each worker's segment of its own gradient by now, so what is found there may be
   /// another worker's: one who has it elsewhere is named rather.
   private func firstNonFiniteGradient() throws -> NonFiniteReport.Place? {
-    let shape = model.weights.shape
-    let parameters = shape.layout.parameters
-    let order =
-      parameters.filter { $0.name.hasPrefix("decoder.") || $0.name == shape.decoderWeightName }
-      + (0..<shape.layers).reversed().flatMap { layer in parameters.filter { $0.name.hasSuffix("_l\(layer)") } }
-      + parameters.filter { $0.name == "encoder.weight" && !shape.tied }
-    let segment = exchange.segments[group.rank]
-    var found: [Int64] = [Int64.max, 0, 0]  // place in the order, row, whether it is in the worker's own segment
-    search: for (index, parameter) in order.enumerated() {
+    let segment = exchange.ownership.segments[group.rank]
+    var found: [Int64] = [Int64.max, 0, 0]  // addend, row, whether it is in the worker's own segment
+    search: for (index, addend) in model.addends.enumerated() {
       for gradient in model.gradients {
-        guard let row = Self.firstNonFiniteRow(gradient.store.matrix(parameter.name)) else { continue }
-        let start = parameter.offset + row * (parameter.shape.count == 2 ? parameter.shape[1] : parameter.count)
-        found = [Int64(index), Int64(row), group.count > 1 && segment.contains(start) ? 1 : 0]
+        guard var row = gradient.matrix(index).firstNonFiniteRow else { continue }
+        if addend.rows == .listed { row = Int(gradient.touched[index][row]) }
+        let isSummed =
+          addend.rows == .all && segment.contains(addend.parameter.offset + row * addend.parameter.columns)
+        found = [Int64(index), Int64(row), group.count > 1 && isSummed ? 1 : 0]
         break search
       }
     }
-    if found[0] == .max, let row = firstNonFiniteRowOfTiedEmbedding() { found = [Int64(order.count), Int64(row), 0] }
     let all = try group.gather(found)
     func precedes(_ a: [Int64], _ b: [Int64]) -> Bool { (a[0], a[2]) < (b[0], b[2]) }
     guard let worker = all.indices.min(by: { precedes(all[$0], all[$1]) }), all[worker][0] != .max else { return nil }
-    let (index, row) = (Int(all[worker][0]), Int(all[worker][1]))
-    let name = index < order.count ? order[index].name : "encoder.weight"
-    return .init(tensor: "gradient of \(name)", row: row, worker: worker)
+    let name = model.addends[Int(all[worker][0])].parameter.name
+    return .init(tensor: "gradient of \(name)", row: Int(all[worker][1]), worker: worker)
   }
+}
 
-  private func firstNonFiniteRowOfTiedEmbedding() -> Int? {
-    let shape = model.weights.shape
-    for gradient in model.gradients {
-      guard let values = gradient.tiedEmbedding else { continue }
-      if let row = Self.firstNonFiniteRow(values.matrix(shape.vocabularySize, shape.embeddingSize)) { return row }
+extension MatrixView {
+  /// The first row with a value that is NaN or infinite; nil where all are finite.
+  fileprivate var firstNonFiniteRow: Int? {
+    (0..<rows).first { row in
+      let start = pointer + row * stride
+      return (0..<columns).contains { !start[$0].isFinite }
     }
-    return nil
   }
 }
 

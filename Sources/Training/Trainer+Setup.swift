@@ -4,7 +4,8 @@ import Corpus
 import Failures
 import Foundation
 import Kernels
-import Recurrent
+import Models
+import Sharding
 import Workers
 
 extension Trainer {
@@ -19,21 +20,10 @@ extension Trainer {
         + "(at most data.streams, \(configuration.data.streams)); that changes the order of sums, and so the last bits")
   }
 
-  /// The precision that the configuration asks for. Throws ``Failure`` where `arithmetic` lacks it.
-  static func precision(_ wanted: TrainingConfiguration.Precision, _ arithmetic: Arithmetic) throws -> Precision {
-    let precision: Precision =
-      switch wanted {
-      case .f32: .f32
-      case .bf16: .bf16
-      }
-    try arithmetic.check(precision, at: "training.precision")
-    return precision
-  }
-
-  /// This worker's part of the batch, with windows as long as the training split can fill.
-  static func localBatch(
+  /// How the batch is dealt out, with windows as long as the training split can fill.
+  static func batchPlan(
     _ group: any WorkerGroup, _ configuration: RunConfiguration, _ corpus: CorpusReader
-  ) throws -> LocalBatch {
+  ) throws -> BatchPlan {
     let data = configuration.data
     var steps: Int?
     do {
@@ -45,9 +35,9 @@ extension Trainer {
       // TokenStreams says so with the corpus's name; until then a batch of the least memory.
       steps = 1
     }
-    return LocalBatch(
-      window: data.window, mostSteps: steps, streams: data.streams, shards: configuration.training.gradientShards,
-      rank: group.rank, workers: group.count)
+    return BatchPlan(
+      window: data.window, steps: steps, sequences: data.streams, shards: configuration.training.gradientShards,
+      workers: group.count)
   }
 
   /// Checks that a run with `configuration` may resume from a checkpoint.
@@ -59,7 +49,8 @@ extension Trainer {
 
   /// The evaluator of the validation split, on as many streams as training has, or as the split has tokens for.
   static func makeEvaluator(
-    _ group: any WorkerGroup, _ configuration: RunConfiguration, _ corpus: CorpusReader, _ weights: ModelWeights
+    _ group: any WorkerGroup, _ configuration: RunConfiguration, _ corpus: CorpusReader,
+    _ architecture: LanguageArchitecture, _ weights: PackedParameters
   ) throws -> Evaluator? {
     let tokens = corpus.tokenCount(.valid)
     guard tokens > 0 else { return nil }
@@ -71,7 +62,8 @@ extension Trainer {
         remedy: "use fewer workers, or prepare the corpus with a larger valid split")
     }
     return try Evaluator(
-      group, weights: weights, source: try corpus.source(.valid), streams: streams, window: configuration.data.window,
+      group, architecture, weights, source: try corpus.source(.valid), streams: streams,
+      window: configuration.data.window,
       shards: shards)
   }
 
@@ -119,30 +111,29 @@ extension Trainer {
 
   /// How many tokens an epoch does not train on.
   private var leftOut: String {
-    let tokens = streams.layout.tokensLeftOut
+    let tokens = source.streams.layout.tokensLeftOut
     return tokens == 0 ? "" : ", which leaves out \(grouped(tokens)) token\(tokens == 1 ? "" : "s")"
   }
 
   private func describeRun(_ journal: RunJournal, _ checkpoint: CheckpointReader?) {
-    let shape = model.weights.shape
-    let parameters = model.weights.parameters.layout.parameters.reduce(0) { $0 + $1.count }
+    let shape = architecture.shape
+    let parameters = weights.layout.parameters.reduce(0) { $0 + $1.count }
     journal.say(
       "model: \(configuration.model.cell.rawValue), \(shape.layers) × \(shape.hiddenSize), embedding "
         + "\(shape.embeddingSize)\(shape.tied ? " (tied)" : ""), vocabulary \(grouped(shape.vocabularySize)), "
         + "\(grouped(parameters)) parameters")
-    let batch = model.batch
     journal.say(
-      "data: \(corpus.directory), \(grouped(corpus.tokenCount(.train))) training tokens in \(batch.globalStreams) streams, "
-        + "\(grouped(streams.windowCount)) windows of \(batch.window) steps per epoch\(leftOut)")
+      "data: \(corpus.directory), \(grouped(corpus.tokenCount(.train))) training tokens in \(plan.sequences) streams, "
+        + "\(grouped(source.batchesPerEpoch)) windows of \(plan.window) steps per epoch\(leftOut)")
     if let checkpoint, checkpoint.seal.formatVersion < 2 {
       journal.say(
         "the checkpoint is of an earlier version, which trained on all tokens of an epoch: from here on the order and "
-          + "number of steps differ from it (\(grouped(streams.windowCount)) steps per epoch\(leftOut))")
+          + "number of steps differ from it (\(grouped(source.batchesPerEpoch)) steps per epoch\(leftOut))")
     }
     let kind = group.count == 1 ? "1 worker" : "\(group.count) workers (\(kindOfWorkers))"
     journal.say(
-      "\(kind), \(batch.tree.count) gradient shards, \(model.weights.precision), "
-        + "\(model.weights.arithmetic.instructionSet.name); run directory \(configuration.run.directory)")
+      "\(kind), \(plan.tree.count) gradient shards, \(weights.precision), "
+        + "\(weights.arithmetic.instructionSet.name); run directory \(configuration.run.directory)")
     if !verification.isSettled { journal.say("the corpus's digests are computed beside the training") }
     journal.say(budget.text)
     if configuration.training.verifyEvery > 0, !hasOwnWeights {
@@ -150,8 +141,8 @@ extension Trainer {
     }
     guard let checkpoint else { return }
     journal.say("resuming from \(checkpoint.path): step \(grouped(position.step)), epoch \(position.epoch + 1)")
-    let (header, precision) = (checkpoint.header, model.weights.precision.rawValue)
-    let instructionSet = model.weights.arithmetic.instructionSet.name
+    let (header, precision) = (checkpoint.header, weights.precision.rawValue)
+    let instructionSet = weights.arithmetic.instructionSet.name
     if let before = header.instructionSet, before != instructionSet || header.precision != precision {
       journal.say(
         "computed with \(before), \(header.precision ?? "f32") until now, and with \(instructionSet), "

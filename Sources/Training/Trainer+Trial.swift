@@ -1,4 +1,5 @@
-import Arena
+import Exchange
+import Parameters
 import Workers
 
 extension Trainer {
@@ -15,12 +16,12 @@ extension Trainer {
     if validationIsDue, case .plateau = schedule.kind { _ = try validate() }
     while position.step < min(last, totalSteps) {
       willStep(position.step + 1)
-      if position.window == 0 { model.resetStates() }
+      if position.window == 0 { replica.resetStates() }
       let rate = schedule.rate(step: position.step, epoch: position.epoch)
-      let tokens = streams.tokens(inWindow: position.window)
+      let tokens = source.targets(epoch: position.epoch, index: position.window)
       let outcome = try step(learningRate: rate, tokens: tokens)
       if outcome.isFinite { skippedInARow = 0 } else { didSkip(outcome, step: position.step + 1) }
-      position.advance(tokens: tokens, windows: streams.windowCount)
+      position.advance(tokens: tokens, windows: source.batchesPerEpoch)
       try didStep(position.step, outcome)
       // Only a plateau schedule depends on validations.
       if case .plateau = schedule.kind, isDue(every: configuration.training.validateEvery) { _ = try validate() }
@@ -29,10 +30,10 @@ extension Trainer {
 
   /// What a worker's part of the training state is made of, by name, in the order in which a difference should be told.
   package var tensors: [(name: String, values: UnsafeMutableBufferPointer<Float>)] {
-    let parameters = model.weights.parameters
+    let parameters = weights.store
     let optimizer = exchange.optimizer
-    return parameters.layout.parameters.map { ($0.name, parameters.values[$0.range]) }
-      + zip(optimizer.kind.slotNames, optimizer.slots).flatMap { name, slot in
+    return parameters.layout.parameters.map { ($0.name, parameters[$0]) }
+      + zip(optimizer.rule.slotNames, optimizer.slots).flatMap { name, slot in
         parameters.layout.parameters.compactMap { parameter in
           let part = parameter.range.clamped(to: optimizer.segment)
           let start = optimizer.segment.lowerBound
@@ -46,12 +47,12 @@ extension Trainer {
   package func stateDigests() throws -> [Verification.TensorDigest] {
     let (slots, states) = (try gatherSlots(), try gatherStates())
     guard group.rank == 0 else { return [] }
-    let parameters = model.weights.parameters.layout.parameters
+    let parameters = weights.layout.parameters
     func digests(_ values: FloatBuffer, _ name: (String) -> String) -> [Verification.TensorDigest] {
       parameters.map { .init(name: name($0.name), digest: digest(of: values[$0.range])) }
     }
-    return digests(model.weights.parameters.values) { $0 }
-      + zip(exchange.optimizer.kind.slotNames, slots).flatMap { slot, values in
+    return digests(weights.store.values) { $0 }
+      + zip(exchange.optimizer.rule.slotNames, slots).flatMap { slot, values in
         digests(values) { "\(slot) of \($0)" }
       } + states.map { .init(name: $0.name, digest: digest(of: $0.values.buffer)) }
   }

@@ -10,7 +10,7 @@ extension Trainer {
   ///
   /// - Throws: ``WorkerFailure`` that names the first tensor that has drifted, and the workers that have it.
   func verifyWeights() throws {
-    let count = model.weights.parameters.layout.parameters.count
+    let count = weights.layout.parameters.count
     let tensors = exchange.keepsWholeSlots ? self.tensors : Array(self.tensors.prefix(count))
     let digests = try group.gather(tensors.map { Int64(bitPattern: digest(of: $0.values)) })
     defer { verifiedStep = position.step }

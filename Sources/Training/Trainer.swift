@@ -1,13 +1,16 @@
-import Arena
 import Checkpoints
 import Configuration
 import Corpus
+import Exchange
 import Failures
 import Foundation
+import Interfaces
 import Kernels
 import Logging
+import Models
 import Optimizers
-import Recurrent
+import Parameters
+import Sharding
 import Signals
 import Workers
 
@@ -42,10 +45,10 @@ package final class Trainer {
   let purpose: Purpose
   let configuration: RunConfiguration
   let corpus: CorpusReader
-  let model: LanguageModel
-  let exchange: GradientExchange
+  let architecture: LanguageArchitecture
+  package let replica: Replica<Window>
   let evaluator: Evaluator?
-  let streams: TokenStreams
+  let source: StreamBatches
   let totalSteps: Int
   let budget: MemoryBudget
   var position = TrainingPosition()
@@ -66,15 +69,18 @@ package final class Trainer {
   var store: CheckpointStore?
   let logger: Logger
   /// For tests, which harm a step: called after the pass of each step, before gradients are exchanged.
-  package var didPass: ((_ step: Int, _ model: LanguageModel) -> Void)?
-  private let window: Window
-  /// Who makes products together: then passes are collective.
-  private let team: ProductTeam?
+  package var didPass: ((_ step: Int, _ model: any TrainableModel<Window>) -> Void)?
+  private let batch: Batch<Window>
   private var lastValidation: Evaluator.Result?
   /// Nothing that others rely on is written before it is settled.
   let verification: CorpusVerification
   /// Whether the checkpoint that the run resumed from lacks the validation of its step.
   var validationIsDue = false
+
+  var plan: BatchPlan { replica.plan }
+  var weights: PackedParameters { replica.weights }
+  package var model: any TrainableModel<Window> { replica.model }
+  var exchange: any GradientExchange { replica.exchange }
 
   /// Collective: every worker makes its trainer with the same arguments.
   ///
@@ -102,10 +108,10 @@ package final class Trainer {
     let training = configuration.training
     try group.compare(configuration.fingerprint(resuming: resume))
     // A run that is told to stop before it has written anything ends where it is, here and below.
-    let precision = try group.agreeing {
+    try group.agreeing {
       try StopSignal.check()
       try Self.checkWorkers(group.count, configuration)
-      return try Self.precision(training.precision, arithmetic)
+      try arithmetic.check(training.precision, at: "training.precision")
     }
     directory = try group.agreeing {
       guard group.rank == 0, purpose == .run else { return nil }
@@ -120,48 +126,42 @@ package final class Trainer {
     try group.compare(
       corpus, initialParameters: checkpoint == nil ? configuration.model.initialParameters : nil)
     self.corpus = corpus
-    let shape = configuration.modelShape(vocabularySize: corpus.vocabulary.count)
-    let batch = try group.agreeing { try Self.localBatch(group, configuration, corpus) }
+    let architecture = configuration.languageArchitecture(vocabularySize: corpus.vocabulary.count)
+    self.architecture = architecture
+    let plan = try group.agreeing { try Self.batchPlan(group, configuration, corpus) }
     budget = try Self.memoryBudget(
-      group, configuration, corpus, shape, precision, batch: batch, resuming: checkpoint != nil)
+      group, configuration, corpus, architecture, training.precision, plan, resuming: checkpoint != nil)
     var loaded: String?
-    let (weights, isShared) = try ModelWeights.shared(
-      by: group, shape, arithmetic, precision: precision, training: true,
-      apart: training.exchange == .allreduce
+    replica = try Replica(
+      group, architecture, plan, arithmetic, precision: training.precision,
+      .init(
+        exchange: training.exchange, configuration.updateRule, weightDecay: configuration.optimizer.weightDecay)
     ) { parameters in
       if let checkpoint {
         try checkpoint.readParameters(into: parameters)
       } else {
-        loaded = try configuration.initialize(parameters, shape: shape, corpus: corpus)
+        loaded = try configuration.initialize(parameters, architecture, corpus: corpus)
       }
     }
-    (streams, window) = try group.agreeing {
+    source = try group.agreeing {
       try StopSignal.check()
-      return (
-        try TokenStreams(
-          reader: corpus, split: .train, streams: batch.globalStreams, local: batch.streams, window: batch.window,
-          remainder: configuration.epochRemainder),
-        Window(steps: batch.mostSteps, streams: batch.streams.count)
-      )
+      let streams = try TokenStreams(
+        reader: corpus, split: .train, streams: plan.sequences, local: plan.sequences(of: group.rank),
+        window: plan.window, remainder: configuration.epochRemainder)
+      return StreamBatches(streams, plan, rank: group.rank)
     }
-    team = try ProductTeam(group, weights, batch: batch, sharesWeights: isShared)
-    model = try group.agreeing { [team] in
-      try LanguageModel(
-        weights, batch: batch,
-        dropout: Dropout(probability: configuration.model.dropout, seed: UInt64(training.seed)), training: true,
-        team: team, gradientMemory: isShared ? group.floats(_:) : FloatBuffer.init(count:))
+    batch = source.makeBatch()
+    evaluator = try group.agreeing { [weights = replica.weights] in
+      try Self.makeEvaluator(group, configuration, corpus, architecture, weights)
     }
-    try team?.connect()
-    exchange = try GradientExchange(
-      group, model: model, optimizer: configuration.optimizerKind, weightDecay: configuration.optimizer.weightDecay,
-      method: training.exchange, sharesWeights: isShared)
-    evaluator = try group.agreeing { try Self.makeEvaluator(group, configuration, corpus, weights) }
-    let reading = [(Split.train, streams.tokens)] + (evaluator.map { [(Split.valid, $0.tokens)] } ?? [])
+    let reading = [(Split.train, source.streams.tokens)] + (evaluator.map { [(Split.valid, $0.tokens)] } ?? [])
     verification = try CorpusVerification(group, corpus, reading: reading)
     if let checkpoint {
-      position = try group.agreeing { [streams] in try Self.position(of: checkpoint, in: streams.layout, corpus) }
+      position = try group.agreeing { [source] in
+        try Self.position(of: checkpoint, in: source.streams.layout, corpus)
+      }
     }
-    totalSteps = training.length.totalSteps(windows: streams.windowCount, from: position)
+    totalSteps = training.length.totalSteps(windows: source.batchesPerEpoch, from: position)
     try group.agreeing { [totalSteps] in try configuration.checkSchedule(totalSteps: totalSteps) }
     schedule = configuration.learningRateSchedule(totalSteps: totalSteps)
     try verification.settle(atMost: digestPatience)
@@ -208,9 +208,9 @@ package final class Trainer {
     while position.step < totalSteps, !wasStopped {
       let start = clock.now
       group.enter(.training, step: position.step + 1)
-      if position.window == 0 { model.resetStates() }
+      if position.window == 0 { replica.resetStates() }
       let (rate, epoch) = (schedule.rate(step: position.step, epoch: position.epoch), position.epoch + 1)
-      let tokens = streams.tokens(inWindow: position.window)
+      let tokens = source.targets(epoch: position.epoch, index: position.window)
       let outcome = try step(learningRate: rate, tokens: tokens)
       let isSkipped = !outcome.isFinite
       if isSkipped {
@@ -219,7 +219,7 @@ package final class Trainer {
         skippedInARow = 0
         trend.add(outcome.lossSum / Double(tokens))
       }
-      position.advance(tokens: tokens, windows: streams.windowCount)
+      position.advance(tokens: tokens, windows: source.batchesPerEpoch)
       wasStopped = outcome.stopRequested
 
       group.enter(.recording, step: position.step)
@@ -229,7 +229,7 @@ package final class Trainer {
           step: position.step, epoch: epoch, loss: outcome.lossSum / Double(tokens), tokens: position.tokens,
           tokensPerSecond: Double(tokens) / seconds, gradientNorm: outcome.gradientNorm, learningRate: rate,
           isSkipped: isSkipped)
-        try alone {
+        try group.alone {
           try journal.record(record, tokens: tokens, seconds: seconds, endsEpoch: position.isAtEpochEnd)
         }
       }
@@ -257,31 +257,20 @@ package final class Trainer {
     return Summary(
       position: position, validation: lastValidation,
       lossUnit: LossUnit(tokenizer: corpus.vocabulary.tokenizer.rawValue),
-      weightDigest: model.weights.parameters.digest,
+      weightDigest: weights.store.digest,
       wasStopped: wasStopped && (position.step < totalSteps || validationIsDue),
       slotFloats: exchange.optimizer.slots.reduce(0) { $0 + $1.count })
   }
 
-  /// One optimiser step over the window at hand.
+  /// One optimiser step over the batch at the current position.
   func step(learningRate: Double, tokens: Int) throws -> StepOutcome {
-    var failure: (any Error)?
-    do {
+    let position = position
+    let losses = replica.pass(batch) {
       try verification.check()
-      window.steps = streams.steps(inWindow: position.window)
-      try streams.read(window: position.window, inputs: window.inputs, targets: window.targets)
-      if team == nil {
-        try model.trainingPass(window, step: position.step)
-        didPass?(position.step + 1, model)
-      }
-    } catch {
-      // The others are on their way into the exchange: the error goes with it, and all of them throw it.
-      failure = error
-    }
-    if team != nil {
-      // Nobody may be missing in a pass that the workers make together.
-      try group.agree(failure)
-      try alone { try model.trainingPass(window, step: position.step) }
-      didPass?(position.step + 1, model)
+      try source.fill(
+        batch, at: BatchPosition(epoch: position.epoch, index: position.window, step: position.step))
+    } didPass: {
+      didPass?(position.step + 1, $0)
     }
     let scale =
       switch configuration.training.lossReduction {
@@ -289,11 +278,10 @@ package final class Trainer {
       case .windowSum: 1 / Double(configuration.data.streams)
       }
     group.enter(.exchanging, step: position.step + 1)
-    return try exchange.step(
-      scale: scale, clipNorm: configuration.training.clipNorm, learningRate: learningRate, failure: failure,
-      skipsNonFinite: configuration.training.onNonFinite == .skip
-    ) { outcome in
+    let update = Update(scale: scale, clipNorm: configuration.training.clipNorm, learningRate: learningRate)
+    return try replica.exchange.complete(update, losses: losses) { outcome in
       if !outcome.isFinite { try meet(nonFinite: outcome, learningRate: learningRate, tokens: tokens) }
+      return outcome.isFinite
     }
   }
 
@@ -332,7 +320,7 @@ package final class Trainer {
       natsPerToken: result.natsPerToken)
     if let journal {
       let isUseless = isWorseThanNothing(result.natsPerToken)
-      try alone { try journal.record(record, isBest: isBest && !isUseless) }
+      try group.alone { try journal.record(record, isBest: isBest && !isUseless) }
       if isUseless { journal.warn("a model that knows nothing has a lower validation loss") }
     }
     validatedStep = position.step
@@ -342,15 +330,4 @@ package final class Trainer {
   /// The step of the last validation, which a checkpoint of the same step is ranked by.
   var validatedStep = -1
   var validationOfThisStep: Double? { validatedStep == position.step ? lastValidation?.natsPerToken : nil }
-
-  /// Runs what may fail on this worker alone between collectives. If it fails there, the others can't be told in good
-  /// order: they wait in the next collective.
-  private func alone(_ body: () throws -> Void) throws {
-    do {
-      try body()
-    } catch {
-      group.abandon(error)
-      throw error
-    }
-  }
 }

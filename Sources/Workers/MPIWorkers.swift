@@ -1,7 +1,7 @@
-import Arena
 import Failures
 import Glibc
 import MPI
+import Parameters
 import Synchronization
 
 /// The workers of an `mpirun`: one a rank of the world communicator.

@@ -1,7 +1,7 @@
-import Arena
 import CLinux
 import Failures
 import Glibc
+import Parameters
 
 /// Zeroed memory that other processes of this machine can map.
 ///

@@ -1,4 +1,4 @@
-import Arena
+import Parameters
 
 /// One worker alone: no MPI, no threads, nothing to wait for.
 package struct SingleWorker: WorkerGroup {

@@ -1,5 +1,5 @@
-import Arena
 import Failures
+import Parameters
 import Synchronization
 
 /// What the threads of one ``ThreadWorkers/run(count:stackSize:_:)`` share.

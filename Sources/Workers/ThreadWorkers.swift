@@ -1,5 +1,5 @@
-import Arena
 import Failures
+import Parameters
 
 /// Starts workers that are threads of this process.
 package enum ThreadWorkers {

@@ -1,5 +1,5 @@
-import Arena
 import Foundation
+import Parameters
 import Signals
 
 /// The workers that train one model together, as one of them sees them.
@@ -134,6 +134,17 @@ extension WorkerGroup {
     case .failure(let error):
       try agree(error)
       preconditionFailure("agree(error) returned")
+    }
+  }
+
+  /// Runs what may fail on this worker alone between collectives. If it does, the others can't be told in good order: they
+  /// wait in the next collective, and are abandoned. Not collective.
+  package func alone<Result>(_ body: () throws -> Result) throws -> Result {
+    do {
+      return try body()
+    } catch {
+      abandon(error)
+      throw error
     }
   }
 

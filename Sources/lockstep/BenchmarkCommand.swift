@@ -3,8 +3,10 @@ import Configuration
 import Failures
 import Files
 import Foundation
+import Interfaces
 import Kernels
-import Recurrent
+import Layers
+import Models
 import Training
 import Workers
 
@@ -13,7 +15,7 @@ struct BenchmarkCommand: WorkerCommand {
     commandName: "benchmark",
     abstract: "Time training steps on this machine, against the ceiling of its multiply-add units.",
     discussion: """
-      Random tokens, SGD, clipping at 5, no dropout. GFLOP/s counts the matrix products of a step (two operations a \
+      Random tokens, SGD, clipping at 5, no dropout. GFLOP/s counts the matrix products of a step (two operations per \
       multiply-add); the ceiling is what one core does with multiply-adds on registers, measured between the steps of \
       the same run, times the workers. Runs under mpirun as well.
       """)
@@ -27,7 +29,7 @@ struct BenchmarkCommand: WorkerCommand {
   @Option(help: "Tokens in the vocabulary.") var vocabulary: Int?
   @Option(help: "Streams in the batch, over all workers.") var streams: Int?
   @Option(help: "Time steps in a window.") var window: Int?
-  @Option(help: "lstm, gru or elman.") var cell: ModelConfiguration.Cell = .lstm
+  @Option(help: "lstm, gru or elman.") var cell: Cell.Family = .lstm
   @Option(help: ArgumentHelp("Threads that work together. (default: 1)", valueName: "n")) var workers: Int?
   @Option(name: .customLong("gradient-shards"), help: "Gradient shards. (default: 8, or --streams if that is less)")
   var gradientShards: Int?
@@ -98,7 +100,7 @@ struct BenchmarkCommand: WorkerCommand {
       case .gru: .gru(.after)
       case .elman: .elman(.tanh)
       }
-    let shape = ModelShape(
+    let shape = LanguageArchitecture.Shape(
       cell: kind, vocabularySize: vocabulary, embeddingSize: embedding, hiddenSize: hidden, layers: layers)
     var size = Benchmark.Size(shape: shape, streams: streams, window: window, gradientShards: shards)
     size.precision = precision
@@ -130,7 +132,7 @@ struct BenchmarkCommand: WorkerCommand {
 }
 
 extension Precision: ExpressibleByArgument {}
-extension ModelConfiguration.Cell: ExpressibleByArgument {}
+extension Cell.Family: ExpressibleByArgument {}
 extension TrainingConfiguration.Exchange: ExpressibleByArgument {}
 
 extension Benchmark.Size {

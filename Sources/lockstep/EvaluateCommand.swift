@@ -2,10 +2,10 @@ import ArgumentParser
 import Checkpoints
 import Configuration
 import Corpus
+import Exchange
 import Failures
 import Files
 import Kernels
-import Recurrent
 import Training
 import Workers
 
@@ -90,7 +90,7 @@ struct EvaluateCommand: WorkerCommand {
       return (corpus, try reader.savedConfiguration())
     }
     try group.compare(corpus)
-    let shape = saved.modelShape(vocabularySize: reader.header.vocabulary.count)
+    let architecture = saved.languageArchitecture(vocabularySize: reader.header.vocabulary.count)
     let precision: Precision = saved.training.precision == .bf16 && arithmetic.computes(in: .bf16) ? .bf16 : .f32
     if group.rank == 0, saved.training.precision == .bf16, precision == .f32 {
       StandardErrorLog.logger.info(
@@ -99,19 +99,19 @@ struct EvaluateCommand: WorkerCommand {
     let shards = Evaluator.shards(streams: streams)
     let own = try group.agreeing {
       try Evaluator.workerBytes(
-        shape, precision: precision, tokens: corpus.source(split).count, streams: streams, window: Self.window,
+        architecture, precision: precision, tokens: corpus.source(split).count, streams: streams, window: Self.window,
         shards: shards, rank: group.rank, workers: group.count)
     }
     _ = try MemoryBudget(
-      group, weights: ModelWeights.bytes(shape, precision: precision, training: false),
+      group, weights: PackedParameters.bytes(architecture.layout, precision: precision, needsBackward: false),
       areShared: group.count == 1 || group.sharesMemory, own: own, given: memoryLimit.size?.bytes,
       key: MemoryLimitOption.key, what: "evaluation", remedy: "give fewer --streams")
-    let (weights, _) = try ModelWeights.shared(by: group, shape, arithmetic, precision: precision, training: false) {
-      try reader.readParameters(into: $0)
-    }
+    let (weights, _) = try PackedParameters.shared(
+      by: group, architecture.layout, arithmetic, precision: precision, needsBackward: false
+    ) { try reader.readParameters(into: $0) }
     let evaluator = try group.agreeing {
       try Evaluator(
-        group, weights: weights, source: try corpus.source(split), streams: streams, window: Self.window,
+        group, architecture, weights, source: try corpus.source(split), streams: streams, window: Self.window,
         shards: shards)
     }
     let verification = try CorpusVerification(group, corpus, reading: [(split, evaluator.tokens)])

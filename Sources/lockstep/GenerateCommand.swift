@@ -1,9 +1,12 @@
 import ArgumentParser
 import Checkpoints
+import Configuration
 import Failures
 import Files
+import Inference
 import Kernels
-import Recurrent
+import Models
+import Sharding
 import Training
 import Workers
 
@@ -48,13 +51,14 @@ struct GenerateCommand: ParsableCommand {
     let reader = try CheckpointReader.open(checkpoint)
     let vocabulary = try reader.vocabulary()
     let start = try vocabulary.encode(prompt)
+    let architecture = try reader.architecture()
     _ = try MemoryBudget(
-      SingleWorker(), weights: ModelWeights.bytes(try reader.modelShape(), precision: .f32, training: false),
+      SingleWorker(), weights: PackedParameters.bytes(architecture.layout, precision: .f32, needsBackward: false),
       areShared: true, own: 0, given: memoryLimit.size?.bytes, key: MemoryLimitOption.key, what: "generation",
       remedy: "use a machine with more memory")
-    let weights = try reader.makeModelWeights(arithmetic)
-    weights.pack()
-    let generator = try Generator(weights, vocabulary: vocabulary, sampler: sampler)
+    let decoder = try LanguageScorer(
+      architecture, try reader.readWeights(arithmetic), BatchPlan(window: 1, sequences: 1, shards: 1), rank: 0)
+    let generator = Generator(decoder, vocabulary: vocabulary, sampler: sampler)
     try StandardOutput.write(Array(prompt.utf8))
     try generator.generate(prompt: start, length: length) { try StandardOutput.write($0) }
     try StandardOutput.write([UInt8(ascii: "\n")])

@@ -1,5 +1,9 @@
 import Configuration
 import Failures
+import Interfaces
+import Kernels
+import Layers
+import Optimizers
 import Testing
 
 @Suite struct RoundTripTests {
@@ -72,10 +76,10 @@ import Testing
     func pick<Value>(_ values: [Value]) -> Value { values.randomElement(using: &generator)! }
 
     let (cell, optimizer, schedule) = (
-      pick(ModelConfiguration.Cell.allCases), pick(OptimizerConfiguration.Name.allCases),
+      pick(Cell.Family.allCases), pick(UpdateRule.Name.allCases),
       pick(ScheduleConfiguration.Name.allCases)
     )
-    let initialization = pick(ModelConfiguration.Initialization.allCases)
+    let initialization = pick(Initialization.Name.allCases)
     var configuration = try load(
       minimal, "model.cell=\(cell)", "optimizer.name=\(optimizer)", "schedule.name=\(schedule.rawValue)",
       "model.initialization=\(initialization)")
@@ -87,7 +91,7 @@ import Testing
     configuration.model.initialParameters = pick(paths.map(Optional.some) + [nil])
     if cell == .lstm { configuration.model.forgetBias = -pick(positive) }
     if cell == .gru { configuration.model.reset = .before }
-    if cell == .elman { configuration.model.activation = pick(ModelConfiguration.Activation.allCases) }
+    if cell == .elman { configuration.model.activation = pick(Activation.allCases) }
     if initialization == .uniform { configuration.model.initialRange = pick(positive) }
     configuration.data = try load(minimal, "data.streams=\(pick(sizes))", "data.window=\(pick(sizes))").data
     configuration.data.corpus = pick(paths)

@@ -1,8 +1,11 @@
-import Arena
 import Checkpoints
 import Foundation
+import Interfaces
 import Kernels
-import Recurrent
+import Layers
+import Models
+import Parameters
+import Sharding
 import TestSupport
 import Testing
 
@@ -29,13 +32,14 @@ extension EndToEndTests {
         default: .elman(.tanh)
         }
       // Sizes that fill no vector register.
-      let shape = ModelShape(
-        cell: cell, vocabularySize: 41, embeddingSize: tied ? 37 : 23, hiddenSize: 37, layers: 2, tied: tied)
-      let weights = try ModelWeights(shape, .best, training: false)
-      Initialization.pytorch.fill(weights.parameters, shape: shape, seed: 7, forgetBias: 1)
+      let architecture = LanguageArchitecture(
+        .init(cell: cell, vocabularySize: 41, embeddingSize: tied ? 37 : 23, hiddenSize: 37, layers: 2, tied: tied),
+        forgetBias: 1)
+      let weights = try PackedParameters(architecture.layout, .best, needsBackward: false)
+      architecture.initialize(weights.store, .pytorch, seed: 7)
       let tokens = (0..<25).map { Int32($0 * $0 * 7 % 41) }
       var expected = Expected(cell: parts[0], activation: parts.last ?? "", tokens: tokens)
-      expected.logits = try logits(of: weights, tokens)
+      expected.logits = try logits(architecture, weights, tokens)
       try JSONEncoder().encode(expected).write(to: URL(fileURLWithPath: workspace.file("expected.json")))
       try write(weights, to: workspace.file("model.h5"))
 
@@ -48,24 +52,25 @@ extension EndToEndTests {
     }
 
     /// One token at a time, the state carried over, as generation does it.
-    private func logits(of weights: ModelWeights, _ tokens: [Int32]) throws -> [[Float]] {
+    private func logits(
+      _ architecture: LanguageArchitecture, _ weights: PackedParameters, _ tokens: [Int32]
+    ) throws -> [[Float]] {
       weights.pack()
-      let model = try LanguageModel(weights, batch: LocalBatch(window: 1, streams: 1, shards: 1), training: false)
-      let window = Window(steps: 1, streams: 1)
+      let decoder = try LanguageScorer(
+        architecture, weights, BatchPlan(window: 1, sequences: 1, shards: 1), rank: 0)
       return try tokens.map { token in
-        window.inputs[0] = token
-        let logits = try model.lastLogits(window)
+        let logits = try decoder.advance([token])
         return Array(UnsafeBufferPointer(start: logits.pointer, count: logits.columns))
       }
     }
 
-    private func write(_ weights: ModelWeights, to path: String) throws {
+    private func write(_ weights: PackedParameters, to path: String) throws {
       let header = CheckpointHeader(
         step: 0, epoch: 0, window: 0, seed: 7, configuration: "", tokenizer: "byte", vocabulary: [], optimizer: "sgd")
       var writer = try CheckpointWriter(path: path, header: header)
-      for parameter in weights.parameters.layout.parameters {
+      for parameter in weights.layout.parameters {
         try writer.writeParameter(
-          parameter.name, shape: parameter.shape, UnsafeBufferPointer(weights.parameters.values[parameter.range]))
+          parameter.name, shape: parameter.shape, UnsafeBufferPointer(weights.store[parameter]))
       }
       try writer.close()
     }

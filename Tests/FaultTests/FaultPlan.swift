@@ -1,5 +1,6 @@
-import Arena
 import Foundation
+import Kernels
+import Parameters
 
 /// What happens to a run, drawn at random for one trial of a kind.
 struct FaultPlan {

@@ -1,5 +1,5 @@
-import Arena
 import Foundation
+import Parameters
 import TestSupport
 import Testing
 

@@ -1,5 +1,6 @@
-import Arena
 import Foundation
+import Kernels
+import Parameters
 import TestSupport
 
 /// A run on a disk that is really full, or really read-only: a small tmpfs in a mount namespace of its own, where root's

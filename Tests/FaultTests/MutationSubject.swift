@@ -1,8 +1,8 @@
-import Arena
 import Checkpoints
 import Corpus
 import Files
 import Foundation
+import Parameters
 import Testing
 
 /// What is damaged, and who reads it.

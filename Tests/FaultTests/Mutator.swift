@@ -1,4 +1,5 @@
-import Arena
+import Kernels
+import Parameters
 
 /// Random damage to the bytes of a file, as bad disks, bad copies and bad editors do it.
 enum Mutation: String, CaseIterable {

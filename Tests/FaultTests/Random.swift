@@ -1,4 +1,5 @@
-import Arena
+import Kernels
+import Parameters
 
 extension RandomStream {
   /// A number in 0..<count.

@@ -1,5 +1,6 @@
-import Arena
 import Foundation
+import Kernels
+import Parameters
 import Synchronization
 
 /// How much is tried: a sample in the usual tests, everything with LOCKSTEP_LONG=1 (`launch/test --long`), or one trial again

@@ -1,4 +1,5 @@
-import Arena
+import Kernels
+import Parameters
 
 /// Damage that only texts and configurations can have: what people type, editors save and parsers trip over.
 enum TextMutation: String, CaseIterable {

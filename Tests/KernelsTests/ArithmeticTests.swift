@@ -1,7 +1,7 @@
-import Arena
 import Failures
 import Kernels
 import NumericSupport
+import Parameters
 import Testing
 
 @Suite struct ArithmeticTests {
@@ -56,7 +56,7 @@ import Testing
     var found: Set<[UInt32]> = []
     for arithmetic in Arithmetic.available where arithmetic.instructionSet != .portable {
       try withScratch { scratch in
-        let weight = try PackedWeight(rows: outer, columns: inner, arithmetic, training: false)
+        let weight = try PackedWeight(rows: outer, columns: inner, arithmetic, needsBackward: false)
         weight.pack(try scratch.uniform(outer, inner))
         let y = try scratch.uniform(rows, outer)
         try Product(weight.forward).multiply(scratch.uniform(rows, inner), into: y, accumulating: true)

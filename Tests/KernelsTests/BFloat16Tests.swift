@@ -1,6 +1,6 @@
-import Arena
 import Kernels
 import NumericSupport
+import Parameters
 import Testing
 
 /// Products whose operands are rounded to bf16, against the naive twins on operands that were rounded before.
@@ -23,9 +23,9 @@ struct BFloat16Tests {
     for outer in [1, 7, 33, 65] {
       try withScratch { scratch in
         let weights = try scratch.uniform(outer, inner)
-        let weight = try PackedWeight(rows: outer, columns: inner, .best, precision: .bf16, training: false)
+        let weight = try PackedWeight(rows: outer, columns: inner, .best, precision: .bf16, needsBackward: false)
         weight.pack(weights)
-        let product = try Product(weight.forward)
+        let product = Product(weight.forward)
         let x = try scratch.uniform(rows, inner)
         for accumulating in [false, true] {
           let start = try scratch.uniform(rows, outer)

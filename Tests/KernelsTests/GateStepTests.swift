@@ -1,7 +1,7 @@
-import Arena
 import Foundation
 import Kernels
 import NumericSupport
+import Parameters
 import Testing
 
 /// The arithmetic between the products, against the cells' formulas in `Double` and their difference quotients.

@@ -1,6 +1,6 @@
-import Arena
 import Kernels
 import NumericSupport
+import Parameters
 import Testing
 
 @Suite struct PackedWeightTests {
@@ -12,7 +12,7 @@ import Testing
       // A slice of a wider matrix, as the GRU packs its gates.
       let source = try scratch.uniform(rows, columns, stride: columns + 3)
       for workers in [1, 2, 3] {
-        let weight = try PackedWeight(rows: rows, columns: columns, arithmetic, training: true)
+        let weight = try PackedWeight(rows: rows, columns: columns, arithmetic, needsBackward: true)
         for rank in 0..<workers { weight.pack(source, rank: rank, of: workers) }
         let backward = try #require(weight.backward)
         #expect(bits(weight.forward) == weight.forward.naivePacking(source, transposed: true))
@@ -27,7 +27,7 @@ import Testing
         let source = try scratch.uniform(rows, columns, stride: columns + 3)
         func packed(by workers: Int) throws -> [UInt32] {
           let weight = try PackedWeight(
-            rows: rows, columns: columns, kind.arithmetic, precision: .bf16, training: true)
+            rows: rows, columns: columns, kind.arithmetic, precision: .bf16, needsBackward: true)
           for rank in 0..<workers { weight.pack(source, rank: rank, of: workers) }
           return try bits(weight.forward) + bits(#require(weight.backward))
         }

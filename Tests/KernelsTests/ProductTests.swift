@@ -1,6 +1,6 @@
-import Arena
 import Kernels
 import NumericSupport
+import Parameters
 import Testing
 
 @Suite struct ProductTests {
@@ -41,7 +41,7 @@ import Testing
 
   /// `weights`, [outer × inner] as PyTorch stores them or [inner × outer], as the forward or backward form of a weight.
   private func packed(_ weights: MatrixView, transposed: Bool, _ arithmetic: Arithmetic) throws -> PackedMatrix {
-    let weight = try PackedWeight(rows: weights.rows, columns: weights.columns, arithmetic, training: true)
+    let weight = try PackedWeight(rows: weights.rows, columns: weights.columns, arithmetic, needsBackward: true)
     weight.pack(weights)
     return try transposed ? weight.forward : #require(weight.backward)
   }
@@ -63,8 +63,8 @@ import Testing
 
   @Test func packingAgainReplacesTheWeights() throws {
     try withEachArithmetic { scratch, arithmetic in
-      let weight = try PackedWeight(rows: 8, columns: 8, arithmetic, training: true)
-      let products = [try Product(weight.forward), try Product(#require(weight.backward))]
+      let weight = try PackedWeight(rows: 8, columns: 8, arithmetic, needsBackward: true)
+      let products = [Product(weight.forward), try Product(#require(weight.backward))]
       let x = try scratch.uniform(4, 8)
       let (y, expected) = (try scratch.zeros(4, 8), try scratch.zeros(4, 8))
       for stride in [8, 8, 11] {

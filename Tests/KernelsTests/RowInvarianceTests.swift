@@ -1,6 +1,6 @@
-import Arena
 import Kernels
 import NumericSupport
+import Parameters
 import Testing
 
 /// A row of a product has the same bits whatever the number of rows: what makes forward and input-gradient products
@@ -26,9 +26,9 @@ import Testing
       let all = 400
       let source = try scratch.uniform(sizes.outer, sizes.inner)
       let weight = try PackedWeight(
-        rows: sizes.outer, columns: sizes.inner, kind.arithmetic, precision: kind.precision, training: false)
+        rows: sizes.outer, columns: sizes.inner, kind.arithmetic, precision: kind.precision, needsBackward: false)
       weight.pack(source)
-      let product = try Product(weight.forward)
+      let product = Product(weight.forward)
       let x = try scratch.uniform(all, sizes.inner)
       let start = try scratch.uniform(all, sizes.outer)
       for accumulating in [false, true] {

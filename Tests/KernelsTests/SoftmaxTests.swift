@@ -1,6 +1,6 @@
-import Arena
 import Kernels
 import NumericSupport
+import Parameters
 import Testing
 
 @Suite struct SoftmaxTests {

@@ -1,7 +1,7 @@
-import Arena
 import Foundation
 import Kernels
 import NumericSupport
+import Parameters
 import Testing
 
 /// Accuracy of exp, sigmoid and tanh in units in the last place, over a dense sweep of floats.

@@ -1,6 +1,7 @@
-import Arena
 import Kernels
 import NumericSupport
+import Parameters
+import Sharding
 import Testing
 
 @Suite struct WeightGradientTests {
@@ -138,15 +139,5 @@ import Testing
         }
       }
     }
-  }
-
-  @Test func rowsOfARaggedWindowAreListedShardByShard() {
-    let tree = ShardTree(count: 2)
-    let rows = ShardRows(node: tree.root, streams: [0..<1, 1..<3], localStreams: 3, steps: 4)
-    #expect(rows.count == 12 && Array(rows.ends) == [4, 12])
-    rows.prepare(steps: 2)
-    #expect(Array(rows.rows) == [0, 3, 1, 2, 4, 5] && Array(rows.ends) == [2, 6])
-    rows.prepare(steps: 4)
-    #expect(Array(rows.rows) == [0, 3, 6, 9, 1, 2, 4, 5, 7, 8, 10, 11])
   }
 }

@@ -1,4 +1,4 @@
-import Arena
+import Parameters
 
 extension MatrixView {
   /// Row by row, without the gaps between rows.

@@ -1,4 +1,5 @@
-import Arena
+import Kernels
+import Parameters
 
 /// Random matrices that live until a test's body ends: a `MatrixView` doesn't keep its memory alive.
 package final class Scratch {

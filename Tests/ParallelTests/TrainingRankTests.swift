@@ -7,7 +7,7 @@ import Testing
 struct TrainingRankTests {
   @Test(
     arguments: [
-      ["tree-reduction"], ["product-team"], ["train"],
+      ["exchange"], ["joint-products"], ["train"],
       ["train", "model.cell=gru", "optimizer.name=sgd", "optimizer.momentum=0.9", "training.exchange=allreduce"],
       ["train", "model.cell=elman", "model.embedding_size=64", "model.tie_weights=true", "optimizer.name=rmsprop"],
       // All parameters in one block of the norm, which one worker owns.
@@ -32,9 +32,9 @@ struct TrainingRankTests {
 
   @Test(arguments: 2...4) func threadsMakeProductsTogether(threads: Int) throws {
     let outcome = try ChildProcess.run(
-      "worker-scenarios", ["--workers", "\(threads)", "product-team"], deadline: .seconds(60))
+      "worker-scenarios", ["--workers", "\(threads)", "joint-products"], deadline: .seconds(60))
     #expect(outcome.standardError == "")
-    #expect(outcome.standardOutput == "ok product-team ranks=\(threads)\n")
+    #expect(outcome.standardOutput == "ok joint-products ranks=\(threads)\n")
   }
 
   @Test(arguments: [1, 3])

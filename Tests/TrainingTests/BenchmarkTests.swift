@@ -1,12 +1,16 @@
 import Configuration
 import Foundation
-import Recurrent
+import Interfaces
+import Layers
+import Models
+import TestSupport
 import Testing
 import Training
 
 @Suite struct BenchmarkTests {
   private func size(_ exchange: TrainingConfiguration.Exchange) -> Benchmark.Size {
-    let shape = ModelShape(cell: .lstm, vocabularySize: 200, embeddingSize: 64, hiddenSize: 64, layers: 2)
+    let shape = LanguageArchitecture.Shape(
+      cell: .lstm, vocabularySize: 200, embeddingSize: 64, hiddenSize: 64, layers: 2)
     var size = Benchmark.Size(shape: shape, streams: 8, window: 10, gradientShards: 4)
     size.exchange = exchange
     return size
@@ -31,7 +35,7 @@ import Training
   }
 
   @Test(arguments: [1, 3]) func operationsAreThoseThatRan(workers: Int) throws {
-    let shape = ModelShape(cell: .lstm, vocabularySize: 4, embeddingSize: 24, hiddenSize: 16, layers: 2)
+    let shape = LanguageArchitecture.Shape(cell: .lstm, vocabularySize: 4, embeddingSize: 24, hiddenSize: 16, layers: 2)
     let size = Benchmark.Size(shape: shape, streams: 8, window: 64, gradientShards: 4)
     let report = try #require(
       try onWorkers(workers) { try Benchmark(size, arithmetic: .best, steps: 3, warmup: 1).run($0) }.first)
@@ -46,9 +50,10 @@ import Training
   /// Rows of the recurrent matrix, and those that lead from the first time step to the states, which is left out.
   @Test(arguments: [(Cell.lstm, 12, 12), (.gru(.after), 9, 9), (.gru(.before), 9, 6), (.elman(.tanh), 3, 3)])
   func operationsOfEachCell(_ cell: Cell, rows: Int, leftOut: Int) {
-    let shape = ModelShape(cell: cell, vocabularySize: 7, embeddingSize: 5, hiddenSize: 3, layers: 1)
+    let architecture = LanguageArchitecture(
+      .init(cell: cell, vocabularySize: 7, embeddingSize: 5, hiddenSize: 3, layers: 1))
     let multiplyAdds = 3 * 20 * 7 * 3 + (20 + 2 * 11) * rows * 5 + 3 * 20 * rows * 3 - 4 * leftOut * 3
-    let operations = shape.operationsPerStep(tokens: 20, streams: 4, inputRows: (forward: 20, backward: 11))
+    let operations = architecture.operationsPerStep(tokens: 20, streams: 4, forwardRows: 20, backwardRows: 11)
     #expect(operations == Double(2 * multiplyAdds))
   }
 

@@ -1,6 +1,7 @@
 import Corpus
 import Failures
 import Foundation
+import TestSupport
 import Testing
 import Training
 import Workers

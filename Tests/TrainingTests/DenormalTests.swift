@@ -1,16 +1,20 @@
 import Corpus
+import Exchange
 import Foundation
 import Kernels
-import Recurrent
+import Models
+import TestSupport
 import Testing
 import Training
 
 /// Moments of an optimiser fade where gradients stay zero; denormal ones would slow the step down.
 @Suite struct DenormalTests {
   @Test func everyWorkersThreadTakesDenormalsForZero() throws {
-    let shape = ModelShape(cell: .lstm, vocabularySize: 5, embeddingSize: 4, hiddenSize: 4, layers: 1)
+    let architecture = LanguageArchitecture(
+      .init(cell: .lstm, vocabularySize: 5, embeddingSize: 4, hiddenSize: 4, layers: 1))
     let sums = try onWorkers(3) { group in
-      let (weights, _) = try ModelWeights.shared(by: group, shape, .best, training: true) { _ in }
+      let (weights, _) = try PackedParameters.shared(by: group, architecture.layout, .best, needsBackward: true) { _ in
+      }
       var sum = Float.nan
       weights.arithmetic.sum([.leastNormalMagnitude / 2], [.leastNormalMagnitude / 4], into: &sum, count: 1)
       return sum

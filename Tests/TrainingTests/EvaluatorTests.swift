@@ -1,8 +1,11 @@
-import Arena
 import Corpus
 import Foundation
 import Kernels
-import Recurrent
+import Layers
+import Models
+import Parameters
+import Sharding
+import TestSupport
 import Testing
 import Training
 import Workers
@@ -13,38 +16,44 @@ import Workers
     return (0..<331).map { _ in Int32(random.nextUnit() * 29) }
   }()
 
-  private static func makeWeights(_ cell: Cell) throws -> ModelWeights {
-    let shape = ModelShape(cell: cell, vocabularySize: 29, embeddingSize: 12, hiddenSize: 17, layers: 2)
-    let weights = try ModelWeights(shape, .best, training: false)
-    Initialization.uniform(range: 0.4).fill(weights.parameters, shape: shape, seed: 3)
-    weights.pack()
-    return weights
+  /// A model and its weights.
+  private struct Model: Sendable {
+    let architecture: LanguageArchitecture
+    let weights: PackedParameters
+
+    init(_ cell: Cell) throws {
+      architecture = LanguageArchitecture(
+        .init(cell: cell, vocabularySize: 29, embeddingSize: 12, hiddenSize: 17, layers: 2))
+      weights = try PackedParameters(architecture.layout, .best, needsBackward: false)
+      architecture.initialize(weights.store, .uniform(range: 0.4), seed: 3)
+      weights.pack()
+    }
   }
 
   private static func evaluate(
-    _ group: any WorkerGroup, _ weights: ModelWeights, streams: Int, window: Int, shards: Int
+    _ group: any WorkerGroup, _ model: Model, streams: Int, window: Int, shards: Int
   ) throws -> Evaluator.Result {
     let evaluator = try Evaluator(
-      group, weights: weights, source: InMemoryTokens(tokens), streams: streams, window: window, shards: shards)
+      group, model.architecture, model.weights, source: InMemoryTokens(tokens), streams: streams, window: window,
+      shards: shards)
     // Twice: states and losses of an earlier evaluation must not count.
     _ = try evaluator.evaluate()
     return try evaluator.evaluate()
   }
 
   /// Token by token from a zero state, softmax in Double.
-  private func naive(_ weights: ModelWeights, streams: Int) throws -> (tokens: Int, nats: Double) {
+  private func naive(_ model: Model, streams: Int) throws -> (tokens: Int, nats: Double) {
     let tokens = Self.tokens
-    let model = try LanguageModel(weights, batch: LocalBatch(window: 1, streams: 1, shards: 1), training: false)
-    let window = Window(steps: 1, streams: 1)
+    let decoder = try LanguageScorer(
+      model.architecture, model.weights, BatchPlan(window: 1, sequences: 1, shards: 1), rank: 0)
     let length = tokens.count / streams
     var (count, sum) = (0, 0.0)
     for stream in 0..<streams {
       let start = stream * length
       let end = stream == streams - 1 ? tokens.count - 1 : start + length
-      model.resetStates()
+      decoder.resetStates()
       for position in start..<end {
-        window.inputs[0] = tokens[position]
-        let logits = try model.lastLogits(window)
+        let logits = try decoder.advance([tokens[position]])
         let values = (0..<logits.columns).map { Double(logits[0, $0]) }
         let maximum = values.max() ?? 0
         sum += log(values.reduce(0) { $0 + exp($1 - maximum) }) + maximum - values[Int(tokens[position + 1])]
@@ -56,12 +65,12 @@ import Workers
 
   @Test(arguments: [Cell.lstm, .gru(.after), .gru(.before), .elman(.tanh)], [1, 4, 7])
   func equalsTheNaiveSum(cell: Cell, streams: Int) throws {
-    let weights = try Self.makeWeights(cell)
-    let expected = try naive(weights, streams: streams)
+    let model = try Model(cell)
+    let expected = try naive(model, streams: streams)
     #expect(expected.tokens == Self.tokens.count - 1)
     for window in [1, 10, 64, 1000] {
       let shards = min(streams, 3)
-      let result = try Self.evaluate(SingleWorker(), weights, streams: streams, window: window, shards: shards)
+      let result = try Self.evaluate(SingleWorker(), model, streams: streams, window: window, shards: shards)
       #expect(result.tokens == expected.tokens)
       #expect(abs(result.natsPerToken - expected.nats) < 1e-6, "window \(window)")
       #expect(result.perplexity == exp(result.natsPerToken))
@@ -70,22 +79,22 @@ import Workers
   }
 
   @Test func anyNumberOfWorkersGivesTheSameBits() throws {
-    let weights = try Self.makeWeights(.lstm)
-    let alone = try Self.evaluate(SingleWorker(), weights, streams: 9, window: 13, shards: 5)
+    let model = try Model(.lstm)
+    let alone = try Self.evaluate(SingleWorker(), model, streams: 9, window: 13, shards: 5)
     for workers in 2...4 {
-      let results = try onWorkers(workers) { try Self.evaluate($0, weights, streams: 9, window: 13, shards: 5) }
+      let results = try onWorkers(workers) { try Self.evaluate($0, model, streams: 9, window: 13, shards: 5) }
       #expect(results == Array(repeating: alone, count: workers))
     }
   }
 
   /// More workers than eight, which the shards of a run are bounded by unless it says otherwise.
   @Test func upToTwelveWorkersGiveTheSameBits() throws {
-    let weights = try Self.makeWeights(.lstm)
+    let model = try Model(.lstm)
     let shards = Evaluator.shards(streams: 13)
-    let alone = try Self.evaluate(SingleWorker(), weights, streams: 13, window: 64, shards: shards)
+    let alone = try Self.evaluate(SingleWorker(), model, streams: 13, window: 64, shards: shards)
     for workers in 2...12 {
       let results = try onWorkers(workers) {
-        try Self.evaluate($0, weights, streams: 13, window: 64, shards: Evaluator.shards(streams: 13))
+        try Self.evaluate($0, model, streams: 13, window: 64, shards: Evaluator.shards(streams: 13))
       }
       #expect(results == Array(repeating: alone, count: workers))
     }
@@ -99,10 +108,10 @@ import Workers
         ids.update(repeating: 1)
       }
     }
-    let weights = try Self.makeWeights(.lstm)
+    let model = try Model(.lstm)
     let failures = try onWorkers(3) { group -> WorkerFailure? in
       let evaluator = try Evaluator(
-        group, weights: weights, source: TornSource(), streams: 3, window: 10, shards: 3)
+        group, model.architecture, model.weights, source: TornSource(), streams: 3, window: 10, shards: 3)
       do {
         _ = try evaluator.evaluate()
         return nil
@@ -114,8 +123,9 @@ import Workers
   }
 
   @Test func progressEndsAtOne() throws {
+    let model = try Model(.lstm)
     let evaluator = try Evaluator(
-      SingleWorker(), weights: Self.makeWeights(.lstm), source: InMemoryTokens(Self.tokens), streams: 2, window: 50,
+      SingleWorker(), model.architecture, model.weights, source: InMemoryTokens(Self.tokens), streams: 2, window: 50,
       shards: 1)
     var shares: [Double] = []
     _ = try evaluator.evaluate { shares.append($0) }

@@ -1,79 +1,95 @@
-import Arena
 import Configuration
 import Corpus
+import Exchange
 import Failures
+import Interfaces
 import Kernels
+import Models
 import Optimizers
-import Recurrent
+import Parameters
+import Sharding
+import TestSupport
 import Testing
 import Training
 import Workers
 
 @Suite struct GradientExchangeTests {
   /// What a worker knows after some steps.
-  private struct Outcome: Equatable {
+  private struct Outcome {
     var weights: [Float]
     var outcomes: [StepOutcome]
     var slotFloats: Int
     /// Whether the first layer's gradients were summed by token.
     var sumsByToken: Bool
 
-    static func == (left: Outcome, right: Outcome) -> Bool {
-      left.weights.map(\.bitPattern) == right.weights.map(\.bitPattern) && left.outcomes == right.outcomes
+    /// Whether all weights and outcomes have the same bits.
+    func isSame(as other: Outcome) -> Bool {
+      weights.map(\.bitPattern) == other.weights.map(\.bitPattern) && outcomes == other.outcomes
     }
   }
 
   /// Five blocks of parameters, so that up to four workers all own some.
-  private static func shape(tied: Bool, vocabulary: Int = 150) -> ModelShape {
-    ModelShape(cell: .lstm, vocabularySize: vocabulary, embeddingSize: 64, hiddenSize: 64, layers: 2, tied: tied)
+  private static func architecture(tied: Bool, vocabulary: Int = 150) -> LanguageArchitecture {
+    LanguageArchitecture(
+      .init(cell: .lstm, vocabularySize: vocabulary, embeddingSize: 64, hiddenSize: 64, layers: 2, tied: tied))
   }
 
   private static func run(
     _ group: any WorkerGroup, tied: Bool, method: TrainingConfiguration.Exchange = .tree, shards: Int = 7,
-    vocabulary: Int = 150, optimizer: OptimizerKind = .sgd(momentum: 0.9), clipNorm: Double = 0.05, steps: Int = 4
+    vocabulary: Int = 150, rule: UpdateRule = .sgd(momentum: 0.9), clipNorm: Double = 0.05, steps: Int = 4
   ) throws -> Outcome {
-    let (model, exchange, window, streams) = try setUp(
-      group, tied: tied, method: method, shards: shards, vocabulary: vocabulary, optimizer)
-    var outcomes: [StepOutcome] = []
-    for step in 0..<steps {
-      window.steps = streams.steps(inWindow: step)
-      try streams.read(window: step, inputs: window.inputs, targets: window.targets)
-      try model.trainingPass(window, step: step)
-      outcomes.append(
-        try exchange.step(
-          scale: 1 / Double(streams.tokens(inWindow: step)), clipNorm: clipNorm, learningRate: 0.5, check: { _ in }))
-    }
+    let setting = try Setting(group, tied: tied, method: method, shards: shards, vocabulary: vocabulary, rule)
+    let outcomes = try (0..<steps).map { try setting.step($0, clipNorm: clipNorm) }
     // Another worker must not change shared weights before this one has read them.
     try group.barrier()
     return Outcome(
-      weights: Array(model.weights.parameters.values.buffer), outcomes: outcomes,
-      slotFloats: exchange.optimizer.slots.reduce(0) { $0 + $1.count },
-      sumsByToken: model.inputRows.backward < window.rows)
+      weights: Array(setting.replica.weights.store.values.buffer), outcomes: outcomes,
+      slotFloats: setting.replica.exchange.optimizer.slots.reduce(0) { $0 + $1.count },
+      sumsByToken: setting.replica.model.inputRows.backward < setting.batch.input.rows)
   }
 
-  static func setUp(
-    _ group: any WorkerGroup, tied: Bool, method: TrainingConfiguration.Exchange, shards: Int,
-    vocabulary: Int = 150, _ optimizer: OptimizerKind
-  ) throws -> (LanguageModel, GradientExchange, Window, TokenStreams) {
-    let shape = shape(tied: tied, vocabulary: vocabulary)
-    let (weights, isShared) = try ModelWeights.shared(
-      by: group, shape, .best, training: true, apart: method == .allreduce
-    ) {
-      Initialization.uniform(range: 0.2).fill($0, shape: shape, seed: 5)
+  /// A replica and its batches.
+  struct Setting {
+    let replica: Replica<Window>
+    let source: StreamBatches
+    let batch: Batch<Window>
+
+    init(
+      _ group: any WorkerGroup, tied: Bool, method: TrainingConfiguration.Exchange, shards: Int,
+      vocabulary: Int = 150, _ rule: UpdateRule
+    ) throws {
+      let architecture = architecture(tied: tied, vocabulary: vocabulary)
+      let plan = BatchPlan(window: 6, sequences: 9, shards: shards, workers: group.count)
+      var random = RandomStream(seed: 8, stream: 8)
+      // Each window has a few tokens of its own, so that embedding rows come and go from step to step.
+      let tokens = (0..<9 * 24 + 1).map { position in
+        let window = position % 24 / 6
+        return Int32((window * 35 + Int(random.nextUnit() * 35)) % vocabulary)
+      }
+      let streams = try TokenStreams(
+        source: InMemoryTokens(tokens), streams: 9, local: plan.sequences(of: group.rank), window: 6,
+        remainder: .kept)
+      source = StreamBatches(streams, plan, rank: group.rank)
+      batch = source.makeBatch()
+      replica = try Replica(
+        group, architecture, plan, .best, precision: .f32, .init(exchange: method, rule)
+      ) {
+        architecture.initialize($0, .uniform(range: 0.2), seed: 5)
+      }
     }
-    let batch = LocalBatch(window: 6, streams: 9, shards: shards, rank: group.rank, workers: group.count)
-    var random = RandomStream(seed: 8, stream: 8)
-    // Each window has a few tokens of its own, so that embedding rows come and go from step to step.
-    let tokens = (0..<9 * 24 + 1).map { position in
-      let window = position % 24 / 6
-      return Int32((window * 35 + Int(random.nextUnit() * 35)) % vocabulary)
+
+    func pass(_ index: Int, step: Int? = nil) -> Result<[Double], any Error> {
+      replica.pass(batch) {
+        try source.fill(batch, at: BatchPosition(epoch: 0, index: index, step: step ?? index))
+      }
     }
-    let streams = try TokenStreams(
-      source: InMemoryTokens(tokens), streams: 9, local: batch.streams, window: 6, remainder: .kept)
-    let model = try LanguageModel(weights, batch: batch, training: true)
-    let exchange = try GradientExchange(
-      group, model: model, optimizer: optimizer, weightDecay: 0, method: method, sharesWeights: isShared)
-    return (model, exchange, Window(steps: 6, streams: batch.streams.count), streams)
+
+    func step(_ index: Int, clipNorm: Double) throws -> StepOutcome {
+      let losses = pass(index)
+      let update = Update(
+        scale: 1 / Double(source.targets(epoch: 0, index: index)), clipNorm: clipNorm, learningRate: 0.5)
+      return try replica.exchange.complete(update, losses: losses) { $0.isFinite }
+    }
   }
 
   @Test(arguments: [(false, 150), (true, 150), (false, 3), (true, 3)], [4, 7])
@@ -88,7 +104,7 @@ import Workers
     #expect(single.outcomes.allSatisfy { $0.gradientNorm > 0.05 && $0.lossSum > 0 })
     for workers in 2...4 {
       for outcome in try run(workers: workers) {
-        #expect(outcome == single, "\(workers) workers")
+        #expect(outcome.isSame(as: single), "\(workers) workers")
       }
     }
   }
@@ -99,7 +115,7 @@ import Workers
       onWorkers(1) { try Self.run($0, tied: false, shards: 4) },
       onWorkers(1) { try Self.run($0, tied: false, shards: 7) }
     )
-    #expect(few != many)
+    #expect(!few[0].isSame(as: many[0]))
   }
 
   @Test(arguments: [false, true], 1...4)
@@ -119,28 +135,29 @@ import Workers
 
   @Test(arguments: 1...4)
   func slotsAreSharedOut(workers: Int) throws {
-    let count = Self.shape(tied: false).layout.count
+    let count = Self.architecture(tied: false).layout.count
     let outcomes = try onWorkers(workers) {
-      try Self.run($0, tied: false, optimizer: .adam(beta1: 0.9, beta2: 0.999, epsilon: 1e-8), steps: 0)
+      try Self.run($0, tied: false, rule: .adam(beta1: 0.9, beta2: 0.999, epsilon: 1e-8), steps: 0)
     }
     #expect(outcomes.reduce(0) { $0 + $1.slotFloats } == 2 * count)
     // About the same for each: within a block of the norm.
-    for outcome in outcomes { #expect(abs(outcome.slotFloats - 2 * count / workers) <= 2 * GradientNorm.block) }
+    for outcome in outcomes { #expect(abs(outcome.slotFloats - 2 * count / workers) <= 2 * Ownership.block) }
   }
 
   @Test(arguments: [TrainingConfiguration.Exchange.tree, .allreduce])
   func aFailingWorkerEndsTheStepOfAll(method: TrainingConfiguration.Exchange) throws {
     let errors = try onWorkers(3) { group -> WorkerFailure? in
-      let (model, exchange, window, streams) = try Self.setUp(
-        group, tied: false, method: method, shards: 7, .sgd(momentum: 0))
-      try streams.read(window: 0, inputs: window.inputs, targets: window.targets)
-      try model.trainingPass(window, step: 0)
-      let before = Array(model.weights.parameters.values.buffer)
-      let mine = group.rank > 0 ? Failure(.badData, "file \(group.rank) is torn") : nil
-      defer { #expect(Array(model.weights.parameters.values.buffer) == before, "weights moved") }
+      let setting = try Setting(group, tied: false, method: method, shards: 7, .sgd(momentum: 0))
+      var losses = setting.pass(0)
+      let weights = setting.replica.weights.store.values.buffer
+      let before = Array(weights)
+      if group.rank > 0 { losses = .failure(Failure(.badData, "file \(group.rank) is torn")) }
+      defer { #expect(Array(weights) == before, "weights moved") }
       do {
-        _ = try exchange.step(scale: 1, clipNorm: 0, learningRate: 1, failure: mine) { _ in
+        let update = Update(scale: 1, clipNorm: 0, learningRate: 1)
+        _ = try setting.replica.exchange.complete(update, losses: losses) { _ in
           Issue.record("the outcome of a failed step was handed on")
+          return false
         }
         return nil
       } catch let failure as WorkerFailure {
@@ -162,24 +179,22 @@ import Workers
     struct Refusal: Error {}
     func weights(refusing: Bool) throws -> [[Float]] {
       try onWorkers(2) { group in
-        let (model, exchange, window, streams) = try Self.setUp(
+        let setting = try Setting(
           group, tied: false, method: method, shards: 7, vocabulary: vocabulary, .sgd(momentum: 0))
+        let (replica, update) = (setting.replica, Update(scale: 1, clipNorm: 0, learningRate: 1))
         if refusing {
-          try streams.read(window: 1, inputs: window.inputs, targets: window.targets)
-          try model.trainingPass(window, step: 0)
-          let before = Array(model.weights.parameters.values.buffer)
+          let losses = setting.pass(1, step: 0)
+          let before = Array(replica.weights.store.values.buffer)
           #expect(throws: Refusal.self) {
-            try exchange.step(scale: 1, clipNorm: 0, learningRate: 1) { _ in throw Refusal() }
+            try replica.exchange.complete(update, losses: losses) { _ in throw Refusal() }
           }
           try group.barrier()
-          #expect(Array(model.weights.parameters.values.buffer) == before)
-          model.resetStates()
+          #expect(Array(replica.weights.store.values.buffer) == before)
+          replica.resetStates()
         }
-        try streams.read(window: 0, inputs: window.inputs, targets: window.targets)
-        try model.trainingPass(window, step: 0)
-        _ = try exchange.step(scale: 1, clipNorm: 0, learningRate: 1, check: { _ in })
+        _ = try replica.exchange.complete(update, losses: setting.pass(0)) { _ in true }
         try group.barrier()
-        return Array(model.weights.parameters.values.buffer)
+        return Array(replica.weights.store.values.buffer)
       }
     }
     #expect(try weights(refusing: true) == weights(refusing: false))

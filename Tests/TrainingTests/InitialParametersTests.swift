@@ -5,6 +5,7 @@ import HDF5
 import Kernels
 import Logging
 import Synchronization
+import TestSupport
 import Testing
 import Training
 import Workers

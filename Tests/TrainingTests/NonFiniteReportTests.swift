@@ -2,6 +2,7 @@ import Checkpoints
 import Configuration
 import Failures
 import Foundation
+import TestSupport
 import Testing
 import Training
 import Workers
@@ -41,8 +42,8 @@ import Workers
           let trainer = try Trainer(group, configuration: configuration, arithmetic: .best, logger: silentLogger)
           trainer.didPass = { step, model in
             guard step == 3, group.rank == harmed else { return }
-            model.gradients[0].store.matrix("rnn.weight_hh_l1")[9, 2] = .infinity
-            model.gradients[0].store.matrix("rnn.weight_hh_l0")[0, 0] = .infinity
+            model.gradient("rnn.weight_hh_l1")[9, 2] = .infinity
+            model.gradient("rnn.weight_hh_l0")[0, 0] = .infinity
           }
           return try trainer.run()
         }

@@ -4,6 +4,7 @@ import Failures
 import Foundation
 import Logging
 import Synchronization
+import TestSupport
 import Testing
 import Training
 import Workers

@@ -1,10 +1,13 @@
-import Arena
 import Checkpoints
 import Configuration
+import Exchange
 import Failures
 import Foundation
+import Interfaces
+import Kernels
 import Optimizers
-import Recurrent
+import Parameters
+import TestSupport
 import Testing
 import Training
 import Workers
@@ -14,9 +17,9 @@ import Workers
   struct Case: Sendable, CustomTestStringConvertible {
     var method = TrainingConfiguration.Exchange.tree
     var tied = false
-    var optimizer = OptimizerKind.adam(beta1: 0.9, beta2: 0.999, epsilon: 1e-8)
+    var rule = UpdateRule.adam(beta1: 0.9, beta2: 0.999, epsilon: 1e-8)
     var workers: Int
-    var testDescription: String { "\(method), tied \(tied), \(optimizer.name), \(workers) workers" }
+    var testDescription: String { "\(method), tied \(tied), \(rule.name), \(workers) workers" }
   }
 
   private static let badStep = 1
@@ -25,8 +28,8 @@ import Workers
     [
       Case(workers: workers), Case(tied: true, workers: workers),
       // Sparse rows of the embedding.
-      Case(optimizer: .adagrad(epsilon: 1e-10), workers: workers), Case(method: .allreduce, workers: workers),
-      Case(method: .allreduce, tied: true, optimizer: .sgd(momentum: 0.9), workers: workers),
+      Case(rule: .adagrad(epsilon: 1e-10), workers: workers), Case(method: .allreduce, workers: workers),
+      Case(method: .allreduce, tied: true, rule: .sgd(momentum: 0.9), workers: workers),
     ]
   }
 
@@ -34,37 +37,40 @@ import Workers
   private static func run(
     _ group: any WorkerGroup, _ test: Case, isHarmed: Bool
   ) throws -> (weights: [UInt32], slots: [[UInt32]], updates: Int) {
-    let (model, exchange, window, streams) = try GradientExchangeTests.setUp(
-      group, tied: test.tied, method: test.method, shards: 7, vocabulary: 150, test.optimizer)
+    let setting = try GradientExchangeTests.Setting(
+      group, tied: test.tied, method: test.method, shards: 7, vocabulary: 150, test.rule)
+    let replica = setting.replica
     for step in 0..<4 {
-      window.steps = streams.steps(inWindow: step)
-      try streams.read(window: step, inputs: window.inputs, targets: window.targets)
-      try model.trainingPass(window, step: step)
+      let losses = setting.pass(step)
       if step == badStep {
-        // The reference leaves the update out by leaving out the exchange.
-        guard isHarmed else { continue }
-        if model.batch.streams.contains(4) { try harm(model) }
+        // The reference leaves the update out of a good step.
+        guard isHarmed else {
+          _ = try replica.exchange.complete(
+            Update(scale: 1, clipNorm: 0, learningRate: 1), losses: losses
+          ) { _ in false }
+          continue
+        }
+        if replica.plan.sequences(of: group.rank).contains(4) { harm(replica.model) }
       }
-      let outcome = try exchange.step(
-        scale: 1 / Double(streams.tokens(inWindow: step)), clipNorm: 0.05, learningRate: 0.5, skipsNonFinite: true,
-        check: { _ in })
+      let update = Update(
+        scale: 1 / Double(setting.source.targets(epoch: 0, index: step)), clipNorm: 0.05, learningRate: 0.5)
+      let outcome = try replica.exchange.complete(update, losses: losses) { $0.isFinite }
       #expect(outcome.isFinite == (step != badStep))
     }
     try group.barrier()
     func bits(_ values: FloatBuffer) -> [UInt32] { values.buffer.map(\.bitPattern) }
-    return (
-      bits(model.weights.parameters.values), exchange.optimizer.slots.map(bits), exchange.optimizer.updates
-    )
+    let optimizer = replica.exchange.optimizer
+    return (bits(replica.weights.store.values), optimizer.slots.map(bits), optimizer.updates)
   }
 
   /// Makes gradients of one worker NaN and infinite: dense ones, and a row of the embedding that the step touched.
-  private static func harm(_ model: LanguageModel) throws {
-    let gradient = model.gradients[model.gradients.count - 1]
-    gradient.store.floats("rnn.weight_hh_l0")[17] = .nan
-    gradient.store.floats("decoder.bias")[3] = .infinity
-    let token = Int(try #require(model.touchedTokens(of: gradient).first))
-    let embedding = gradient.tiedEmbedding?.matrix(150, 64) ?? gradient.store.matrix("encoder.weight")
-    embedding[token, 5] = -.infinity
+  private static func harm(_ model: any TrainableModel<Window>) {
+    let last = model.gradients.count - 1
+    model.gradient("rnn.weight_hh_l0", subtree: last).pointer[17] = .nan
+    model.gradient("decoder.bias", subtree: last).pointer[3] = .infinity
+    for (index, addend) in model.addends.enumerated() where addend.rows == .listed {
+      model.gradients[last].matrix(index)[0, 5] = -.infinity
+    }
   }
 
   @Test(arguments: cases) func aBadStepIsAsIfItsUpdateWereLeftOut(_ test: Case) throws {
@@ -86,18 +92,18 @@ import Workers
   /// Trains with steps that are spoilt on the worker that has stream 3.
   private static func train(
     _ configuration: RunConfiguration, workers: Int, resume: String? = nil, badSteps: Set<Int>,
-    also harm: (@Sendable (LanguageModel) -> Void)? = nil
+    also harm: (@Sendable (PackedParameters) -> Void)? = nil
   ) throws -> Trainer.Summary {
     try onWorkers(workers) { group in
       let trainer = try Trainer(
         group, configuration: configuration, resume: resume, arithmetic: .best, logger: silentLogger)
+      let (replica, streams) = (trainer.replica, trainer.replica.plan.sequences(of: group.rank))
       trainer.didPass = { step, model in
-        guard badSteps.contains(step), model.batch.streams.contains(3) else { return }
-        let size = model.weights.shape.hiddenSize
-        model.gradients[0].store.floats("decoder.bias")[0] = .nan
+        guard badSteps.contains(step), streams.contains(3) else { return }
+        model.gradient("decoder.bias").pointer[0] = .nan
         // One value of one layer's state.
-        model.states[1].values[(3 - model.batch.streams.lowerBound) * size + 7] = .infinity
-        harm?(model)
+        model.carried[1].values[3 - streams.lowerBound, 7] = .infinity
+        harm?(replica.weights)
       }
       return try trainer.run()
     }[0]
@@ -158,8 +164,8 @@ import Workers
   @Test func weightsThatAreNoNumbersStopItAtOnce() throws {
     let bench = try Workbench()
     expectFailure(.softwareFault, "step 4", "weights are not finite") {
-      try Self.train(bench.configuration(["training.on_nonfinite=skip"]), workers: 1, badSteps: [4]) { model in
-        model.weights.parameters.floats("rnn.weight_ih_l1")[2] = .nan
+      try Self.train(bench.configuration(["training.on_nonfinite=skip"]), workers: 1, badSteps: [4]) { weights in
+        weights.floats(named: "rnn.weight_ih_l1")[2] = .nan
       }
     }
     let report = try NonFiniteReport(contentsOf: bench.file("run/nonfinite-step-0000000004.json"))

@@ -1,11 +1,12 @@
-import Arena
 import Configuration
 import Corpus
 import Failures
 import Foundation
+import Interfaces
 import Kernels
 import Logging
-import Synchronization
+import Parameters
+import TestSupport
 import Testing
 import Training
 import Workers
@@ -77,18 +78,6 @@ func randomText(_ count: Int, _ alphabet: String, seed: UInt64) -> String {
 
 let silentLogger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-/// Runs `body` on `count` workers, threads if there are several, and returns what each of them returned, by rank.
-func onWorkers<Result: Sendable>(
-  _ count: Int, _ body: @escaping @Sendable (any WorkerGroup) throws -> Result
-) throws -> [Result] {
-  let results = Mutex<[Int: Result]>([:])
-  try WorkerLaunch.run(threads: count) { group in
-    let result = try body(group)
-    results.withLock { $0[group.rank] = result }
-  }
-  return results.withLock { results in (0..<count).compactMap { results[$0] } }
-}
-
 /// Trains on `workers` threads; what each of them returned.
 @discardableResult
 func train(
@@ -99,22 +88,19 @@ func train(
   }
 }
 
-/// Expects that `body` fails with a status and a message that holds each part.
-func expectFailure(
-  _ status: Failures.ExitStatus, _ parts: String..., location: SourceLocation = #_sourceLocation,
-  body: () throws -> some Any
-) {
-  do {
-    _ = try body()
-    Issue.record("no error was thrown", sourceLocation: location)
-  } catch {
-    #expect(ExitStatus(error) == status, "\(error)", sourceLocation: location)
-    for part in parts { #expect("\(error)".contains(part), "\(error)", sourceLocation: location) }
+extension TrainableModel {
+  /// The dense gradient of a parameter in one of the worker's subtrees.
+  func gradient(_ name: String, subtree: Int = 0) -> MatrixView {
+    guard let addend = addends.firstIndex(where: { $0.parameter.name == name && $0.rows == .all }) else {
+      preconditionFailure("no dense gradient of \(name)")
+    }
+    return gradients[subtree].matrix(addend)
   }
 }
 
-/// Floats in ±1 from a seed.
-func randomFloats(_ count: Int, seed: UInt64) -> [Float] {
-  var random = RandomStream(seed: seed, stream: 3)
-  return (0..<count).map { _ in Float(random.nextUnit() * 2 - 1) }
+extension PackedParameters {
+  func floats(named name: String) -> UnsafeMutableBufferPointer<Float> {
+    guard let parameter = layout[name] else { preconditionFailure("no parameter \(name)") }
+    return store[parameter]
+  }
 }

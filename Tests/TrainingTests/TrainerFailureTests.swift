@@ -2,6 +2,7 @@ import Checkpoints
 import Configuration
 import Failures
 import Foundation
+import TestSupport
 import Testing
 import Training
 import Workers

@@ -3,6 +3,7 @@ import Configuration
 import Foundation
 import Kernels
 import Optimizers
+import TestSupport
 import Testing
 import Training
 

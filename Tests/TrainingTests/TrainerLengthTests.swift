@@ -1,7 +1,9 @@
 import Checkpoints
 import Configuration
 import Foundation
-import Recurrent
+import Models
+import Parameters
+import TestSupport
 import Testing
 import Training
 
@@ -64,13 +66,11 @@ import Training
     let options = ["optimizer.name=sgd", "optimizer.learning_rate=1", "training.steps=1", "training.clip_norm=0.01"]
     let configuration = try bench.configuration(options)
     try train(configuration, workers: 2)
-    let shape = configuration.modelShape(vocabularySize: 13)
-    let (before, after) = (
-      try ModelWeights(shape, .best, training: false), try ModelWeights(shape, .best, training: false)
-    )
-    try configuration.initialize(before.parameters, shape: shape)
-    try CheckpointReader(path: checkpoint(bench.file("run"), step: 1)).readParameters(into: after.parameters)
-    let moved = zip(before.parameters.values.buffer, after.parameters.values.buffer).reduce(0.0) {
+    let architecture = configuration.languageArchitecture(vocabularySize: 13)
+    let (before, after) = (try ParameterStore(architecture.layout), try ParameterStore(architecture.layout))
+    try configuration.initialize(before, architecture)
+    try CheckpointReader(path: checkpoint(bench.file("run"), step: 1)).readParameters(into: after)
+    let moved = zip(before.values.buffer, after.values.buffer).reduce(0.0) {
       $0 + Double(($1.1 - $1.0) * ($1.1 - $1.0))
     }
     #expect(abs(moved.squareRoot() / 0.01 - 1) < 1e-3)

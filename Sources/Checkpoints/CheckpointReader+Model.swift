@@ -1,0 +1,22 @@
+import Corpus
+import Failures
+import Parameters
+
+extension CheckpointReader {
+  /// The vocabulary that the model's token ids belong to.
+  package func vocabulary() throws -> Vocabulary {
+    guard let tokenizer = Tokenizer(rawValue: header.tokenizer) else {
+      throw Failure(
+        .badData, "unknown tokenizer '\(header.tokenizer)'", at: path,
+        remedy: "open it with the version of lockstep that wrote it")
+    }
+    return try Vocabulary(tokenizer: tokenizer, tokens: header.vocabulary)
+  }
+
+  /// Fills all parameters; their names and shapes must be those of the checkpoint.
+  package func readParameters(into store: ParameterStore) throws {
+    for parameter in store.layout.parameters {
+      try readParameter(parameter.name, shape: parameter.shape, into: store[parameter])
+    }
+  }
+}

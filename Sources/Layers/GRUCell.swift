@@ -1,0 +1,116 @@
+import Interfaces
+import Kernels
+import Parameters
+
+/// GRU cells whose reset gate acts after the product (PyTorch, cuDNN); gate order r z n.
+///
+/// Tape, in floats per batch: 2·3H·T·B of gates (the input's and the hidden state's shares have gradients of their own),
+/// and H·(T + 1)·B of hidden states.
+final class GRUCell: RecurrentCell {
+  let parameters: CellParameters
+  let hidden: StateTape
+  let workspace: Workspace
+  private let weights: PackedParameters
+  private let recurrent: any RowProduct
+  private let inputGates: FloatBuffer  // [T·B, 3H]
+  private let hiddenGates: FloatBuffer  // [T·B, 3H]
+
+  init(
+    _ parameters: CellParameters, _ weights: PackedParameters, steps: Int, sequences: Int, _ workspace: Workspace
+  ) throws {
+    (self.parameters, self.weights, self.workspace) = (parameters, weights, workspace)
+    recurrent = try weights.recurrentProduct(parameters.hiddenWeight, workspace.jointProducts)
+    hidden = try StateTape(steps: steps, sequences: sequences, size: parameters.hiddenSize)
+    inputGates = try FloatBuffer(count: steps * sequences * parameters.gateColumns)
+    hiddenGates = try FloatBuffer(count: steps * sequences * parameters.gateColumns)
+  }
+
+  func inputGates(_ pass: Pass) -> MatrixView { inputGates.matrix(pass.rows, parameters.gateColumns) }
+
+  /// The hidden state's share of the pre-activations, [T·B, 3H].
+  func hiddenGates(_ pass: Pass) -> MatrixView { hiddenGates.matrix(pass.rows, parameters.gateColumns) }
+
+  /// The elementwise part of time step `t`.
+  func step(_ t: Int, _ pass: Pass) -> GRUStep {
+    GRUStep(
+      inputGates: inputGates(pass).rows(pass.rows(of: t)), hiddenGates: hiddenGates(pass).rows(pass.rows(of: t)),
+      hiddenBefore: hidden.slot(t, pass.sequences), weights.arithmetic)
+  }
+
+  func forward(_ pass: Pass) throws {
+    let biases = try GRUBiases(parameters, weights, pass)
+    try pass.observer.willRead(parameters.hiddenWeight)
+    for t in 0..<pass.steps {
+      let gates = hiddenGates(pass).rows(pass.rows(of: t))
+      let output = hidden.slot(t + 1, pass.sequences)
+      workspace.enter(.recurrentProducts)
+      try recurrent.multiply(hidden.slot(t, pass.sequences), into: gates)
+      workspace.probe?.visit("recurrent product of \(parameters.layerName)", gates, timeStep: t)
+      workspace.enter(.gates)
+      let step = step(t, pass)
+      step.forwardResetAfter(biases, hidden: output)
+      workspace.probe?.visit("gates of \(parameters.layerName)", step.inputGates, timeStep: t)
+      workspace.probe?.visit("hidden state of \(parameters.layerName)", output, timeStep: t)
+    }
+  }
+
+  func makeBackward(_ weights: PackedParameters, sequences: Int, _ addends: inout AddendList) throws
+    -> any RecurrentCellBackward
+  {
+    try GRUCellBackward(self, weights, sequences: sequences, &addends)
+  }
+}
+
+extension GRUBiases {
+  /// Reads both biases of a layer, which the cell adds in two places.
+  init(_ parameters: CellParameters, _ weights: PackedParameters, _ pass: Pass) throws {
+    try pass.observer.willRead(parameters.inputBias)
+    try pass.observer.willRead(parameters.hiddenBias)
+    self.init(input: weights.floats(parameters.inputBias), hidden: weights.floats(parameters.hiddenBias))
+  }
+}
+
+/// The way back through ``GRUCell``.
+final class GRUCellBackward: RecurrentCellBackward {
+  private let cell: GRUCell
+  private let product: any RowProduct
+  private let hiddenWeight: Int
+  private let hiddenBias: Int
+  private let dHidden: FloatBuffer  // [B, H]
+
+  init(_ cell: GRUCell, _ weights: PackedParameters, sequences: Int, _ addends: inout AddendList) throws {
+    self.cell = cell
+    product = try weights.recurrentBackwardProduct(cell.parameters.hiddenWeight, cell.workspace.jointProducts)
+    hiddenWeight = addends.enroll(cell.parameters.hiddenWeight)
+    hiddenBias = addends.enroll(cell.parameters.hiddenBias)
+    dHidden = try FloatBuffer(count: sequences * cell.parameters.hiddenSize)
+  }
+
+  func dInitialHidden(_ pass: Pass) -> MatrixView { dHidden.matrix(pass.sequences, cell.parameters.hiddenSize) }
+
+  func backward(dOutput: MatrixView, toInitialStates: Bool, _ pass: Pass) throws -> MatrixView {
+    let (workspace, name) = (cell.workspace, cell.parameters.layerName)
+    dHidden.fill(0)
+    let dHidden = dInitialHidden(pass)
+    for t in (0..<pass.steps).reversed() {
+      let step = cell.step(t, pass)
+      workspace.enter(.gates)
+      step.backwardResetAfter(
+        dOutput: dOutput.rows(pass.rows(of: t)), dHidden: dHidden, dHiddenBefore: dHidden)
+      workspace.probe?.visit("gradient of the gates of \(name)", step.inputGates, timeStep: t)
+      if t == 0 && !toInitialStates { break }
+      workspace.enter(.recurrentProducts)
+      try product.multiply(cell.hiddenGates(pass).rows(pass.rows(of: t)), into: dHidden, accumulating: true)
+      workspace.probe?.visit("gradient of the hidden state of \(name)", dHidden, timeStep: t)
+    }
+    return cell.inputGates(pass)
+  }
+
+  func writeGradients(inputBias: Int, _ pass: BackwardPass) throws {
+    pass.write(
+      outputs: cell.hiddenGates(pass.forward), inputs: cell.hidden.before(pass.forward), rows: pass.rows,
+      weight: hiddenWeight, bias: hiddenBias)
+    try pass.finish(hiddenWeight, cell.workspace)
+    try pass.finish(hiddenBias, cell.workspace)
+  }
+}

@@ -1,0 +1,75 @@
+import Interfaces
+import Kernels
+import Parameters
+
+/// One layer of a stack: an input and a cell, or a cell for each direction.
+package protocol RecurrentLayer: AnyObject {
+  /// By direction.
+  var cells: [any RecurrentCell] { get }
+
+  /// Returns the layer's output, [T·B, directions·H], valid until the next forward.
+  func forward(_ pass: Pass) throws -> MatrixView
+}
+
+/// Backpropagation through a ``RecurrentLayer``.
+package protocol RecurrentLayerBackward: AnyObject {
+  /// Writes and announces the gradients of the layer.
+  ///
+  /// - Parameters:
+  ///   - dOutput: [T·B, directions·H]
+  ///   - dX: memory for dL/dx.
+  /// - Returns: dL/dx, [rows, In].
+  func backward(dOutput: MatrixView, dX: FloatBuffer, _ pass: BackwardPass) throws -> MatrixView
+}
+
+/// A layer that runs with time.
+package final class ForwardLayer: RecurrentLayer {
+  package let cells: [any RecurrentCell]
+  private let input: any LayerInput
+  private let workspace: Workspace
+
+  /// - Parameters:
+  ///   - steps: T, at most.
+  ///   - sequences: B, at most.
+  package init(
+    _ parameters: CellParameters, _ weights: PackedParameters, input: any LayerInput, steps: Int, sequences: Int,
+    _ workspace: Workspace
+  ) throws {
+    (self.input, self.workspace) = (input, workspace)
+    cells = [try parameters.makeCell(weights, steps: steps, sequences: sequences, workspace)]
+  }
+
+  package func forward(_ pass: Pass) throws -> MatrixView {
+    let cell = cells[0]
+    let gates = cell.inputGates(pass)
+    workspace.enter(.inputProducts)
+    try input.forward(into: gates, direction: 0, pass)
+    workspace.probe?.visit("input product of \(cell.parameters.layerName)", gates, streams: pass.sequences)
+    try cell.forward(pass)
+    return cell.hidden.after(pass)
+  }
+}
+
+/// The way back of ``ForwardLayer``.
+package final class ForwardLayerBackward: RecurrentLayerBackward {
+  package let cell: any RecurrentCellBackward
+  private let input: any LayerInputBackward
+  private let workspace: Workspace
+
+  package init(
+    _ layer: ForwardLayer, input: any LayerInputBackward, _ weights: PackedParameters, sequences: Int,
+    _ workspace: Workspace, _ addends: inout AddendList
+  ) throws {
+    (self.input, self.workspace) = (input, workspace)
+    cell = try layer.cells[0].makeBackward(weights, sequences: sequences, &addends)
+  }
+
+  package func backward(dOutput: MatrixView, dX: FloatBuffer, _ pass: BackwardPass) throws -> MatrixView {
+    let dGates = try cell.backward(dOutput: dOutput, toInitialStates: false, pass.forward)
+    workspace.enter(.inputProducts)
+    let dX = try input.backward([dGates], dX: dX, pass)
+    workspace.enter(.weightGradients)
+    try cell.writeGradients(inputBias: input.biases[0], pass)
+    return dX
+  }
+}

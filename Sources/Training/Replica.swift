@@ -1,0 +1,93 @@
+import Configuration
+import Exchange
+import Interfaces
+import Kernels
+import Optimizers
+import Parameters
+import Sharding
+import Workers
+
+/// One worker's copy of a model in data-parallel training: its weights, which workers may share, its tapes, and the
+/// exchange that keeps all replicas equal.
+package final class Replica<Input> {
+  package let plan: BatchPlan
+  package let weights: PackedParameters
+  package let model: any TrainableModel<Input>
+  package let exchange: any GradientExchange
+  package let workspace: Workspace
+  private let group: any WorkerGroup
+
+  /// How gradients are exchanged and what they do to the weights.
+  package struct Method: Sendable {
+    package var exchange = TrainingConfiguration.Exchange.tree
+    package var rule: UpdateRule
+    package var weightDecay = 0.0
+
+    package init(
+      exchange: TrainingConfiguration.Exchange = .tree, _ rule: UpdateRule, weightDecay: Double = 0
+    ) {
+      (self.exchange, self.rule, self.weightDecay) = (exchange, rule, weightDecay)
+    }
+  }
+
+  /// Collective.
+  ///
+  /// - Parameter fill: gives the parameters their first values, the same on every worker.
+  /// - Throws: ``WorkerFailure``.
+  package init(
+    _ group: any WorkerGroup, _ architecture: any Architecture<Input>, _ plan: BatchPlan, _ arithmetic: Arithmetic,
+    precision: Precision, _ method: Method, fill: (ParameterStore) throws -> Void
+  ) throws {
+    (self.group, self.plan) = (group, plan)
+    let (weights, isShared) = try PackedParameters.shared(
+      by: group, architecture.layout, arithmetic, precision: precision, needsBackward: true,
+      apart: method.exchange == .allreduce, fill: fill)
+    self.weights = weights
+    let jointProducts = try JointProducts(group, plan, sharesWeights: isShared)
+    let workspace = Workspace(jointProducts: jointProducts)
+    self.workspace = workspace
+    let model = try group.agreeing {
+      try architecture.makeModel(
+        weights, plan, rank: group.rank, memory: isShared ? group.floats(_:) : FloatBuffer.init(count:), workspace)
+    }
+    self.model = model
+    try jointProducts?.connect()
+    exchange =
+      switch method.exchange {
+      case .tree:
+        try TreeExchange(
+          group, model, weights, plan, method.rule, weightDecay: method.weightDecay, sharesWeights: isShared, workspace)
+      case .allreduce:
+        try AllReduceExchange(
+          group, model, weights, plan, method.rule, weightDecay: method.weightDecay, workspace)
+      }
+  }
+
+  /// Fills a batch and runs a training pass over it.
+  ///
+  /// - Parameter didPass: called after the pass, with the model.
+  /// - Returns: the loss sum of each of this worker's shards, or the error that the exchange is to tell the others.
+  package func pass(
+    _ batch: Batch<Input>, fill: () throws -> Void, didPass: (any TrainableModel<Input>) -> Void = { _ in }
+  ) -> Result<[Double], any Error> {
+    Result {
+      guard workspace.jointProducts?.isUsed == true else {
+        try fill()
+        return try run(batch, didPass)
+      }
+      // Nobody may be missing in products that the workers make together.
+      try group.agreeing(fill)
+      return try group.alone { try run(batch, didPass) }
+    }
+  }
+
+  private func run(_ batch: Batch<Input>, _ didPass: (any TrainableModel<Input>) -> Void) throws -> [Double] {
+    var nats = [Double](repeating: 0, count: batch.unitCount)
+    try model.trainingPass(batch, observer: exchange, nats: &nats)
+    didPass(model)
+    return batch.shardSums(nats)
+  }
+
+  /// Sets the carried states to zero: the start of an epoch.
+  package func resetStates() { for state in model.carried { state.values.fill(0) } }
+}
