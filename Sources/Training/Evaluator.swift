@@ -2,12 +2,12 @@ import Corpus
 import Failures
 import Foundation
 import Interfaces
-import Kernels
 import Models
 import Sharding
 import Workers
 
-/// The loss of a model on a split of a corpus: states carried from window to window, every prediction counted.
+/// The loss of a language model, recurrent or n-gram, on a split of a corpus: states carried from window to window, every
+/// prediction counted.
 package final class Evaluator {
   /// A split's loss.
   package struct Result: Sendable, Equatable {
@@ -35,13 +35,14 @@ package final class Evaluator {
   private let source: StreamBatches
 
   /// - Parameters:
-  ///   - weights: up to date in packed form whenever ``evaluate(progress:)`` is called.
+  ///   - scorer: makes what measures this worker's share; weights are up to date in packed form whenever
+  ///     ``evaluate(progress:)`` is called.
   ///   - streams: contiguous streams that the split is cut into; each starts from a zero state.
   ///   - shards: parts that losses are summed in; at least as many as workers, and no more than streams.
   /// - Throws: ``Failure`` where the split is too short for the streams.
   package init(
-    _ group: any WorkerGroup, _ architecture: LanguageArchitecture, _ weights: PackedParameters,
-    source: any TokenSource, streams count: Int, window length: Int, shards: Int
+    _ group: any WorkerGroup, source: any TokenSource, streams count: Int, window length: Int, shards: Int,
+    scorer: (BatchPlan) throws -> any Scorer<Window>
   ) throws {
     self.group = group
     // Says so where there are too few tokens, before anything is made for that many streams.
@@ -51,7 +52,7 @@ package final class Evaluator {
     let streams = try TokenStreams(
       source: source, streams: count, local: plan.sequences(of: group.rank), window: length, remainder: .kept)
     self.source = StreamBatches(streams, plan, rank: group.rank)
-    scorer = try architecture.makeScorer(weights, plan, rank: group.rank)
+    self.scorer = try scorer(plan)
   }
 
   /// The part of the split that this worker reads.

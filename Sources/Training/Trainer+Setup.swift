@@ -62,9 +62,8 @@ extension Trainer {
         remedy: "use fewer workers, or prepare the corpus with a larger valid split")
     }
     return try Evaluator(
-      group, architecture, weights, source: try corpus.source(.valid), streams: streams,
-      window: configuration.data.window,
-      shards: shards)
+      group, source: try corpus.source(.valid), streams: streams, window: configuration.data.window, shards: shards
+    ) { try architecture.makeScorer(weights, $0, rank: group.rank) }
   }
 
   /// Makes the directory this run's and opens the journal. First worker only.

@@ -5,7 +5,9 @@ import Corpus
 import Exchange
 import Failures
 import Files
+import Interfaces
 import Kernels
+import Models
 import Training
 import Workers
 
@@ -47,17 +49,8 @@ struct EvaluateCommand: WorkerCommand {
   @Flag(help: "Print one JSON object.")
   var json = false
 
-  private struct Report: Encodable {
-    let checkpoint: String
-    let split: String
-    let tokens: Int
-    let natsPerToken: Double
-    let perplexity: Double
-    let bitsPerToken: Double
-    let precision: String
-  }
-
   func run() throws {
+    if (try? Seal.isPresent(in: checkpoint, as: .nGramModel)) == true { return try evaluateNGrams() }
     let command = self
     let arithmetic = try kernels.arithmetic()
     let fingerprint = Fingerprint(
@@ -111,8 +104,8 @@ struct EvaluateCommand: WorkerCommand {
     ) { try reader.readParameters(into: $0) }
     let evaluator = try group.agreeing {
       try Evaluator(
-        group, architecture, weights, source: try corpus.source(split), streams: streams, window: Self.window,
-        shards: shards)
+        group, source: try corpus.source(split), streams: streams, window: Self.window, shards: shards
+      ) { try architecture.makeScorer(weights, $0, rank: group.rank) }
     }
     let verification = try CorpusVerification(group, corpus, reading: [(split, evaluator.tokens)])
     try verification.settle(atMost: CorpusVerification.patience)
@@ -129,24 +122,31 @@ struct EvaluateCommand: WorkerCommand {
           remedy: "the run had diverged; take an earlier checkpoint")
       }
     }
-    try group.onFirst { try show(result, of: reader, on: corpus, precision) }
+    try group.onFirst {
+      try EvaluationReport(
+        checkpoint: reader.path, corpus: corpus.directory, split, result, precision: precision
+      ).show(json: json)
+    }
   }
 
-  private func show(
-    _ result: Evaluator.Result, of reader: CheckpointReader, on corpus: CorpusReader, _ precision: Precision
-  ) throws {
-    if json {
-      try printJSON(
-        Report(
-          checkpoint: reader.path, split: split.rawValue, tokens: result.tokens, natsPerToken: result.natsPerToken,
-          perplexity: result.perplexity, bitsPerToken: result.bitsPerToken, precision: precision.rawValue))
-    } else {
-      let note = precision == .bf16 ? ", bf16" : ""
-      try StandardOutput.print("\(reader.path) on \(corpus.directory), \(split.rawValue) split\(note):")
-      try StandardOutput.print("  tokens          \(grouped(result.tokens))")
-      try StandardOutput.print("  nats per token  \(fixed(result.natsPerToken, 4))")
-      try StandardOutput.print("  perplexity      \(fixed(result.perplexity, 3))")
-      try StandardOutput.print("  bits per token  \(fixed(result.bitsPerToken, 4))")
-    }
+  /// The loss of an n-gram model, which takes no time worth sharing.
+  private func evaluateNGrams() throws {
+    try WorkerLaunch.requireOneProcess("evaluate", fingerprint: Fingerprint(command: "evaluate"))
+    let file = try NGramFile(path: checkpoint)
+    let corpus = try CorpusReader(directory: self.corpus)
+    try corpus.checkVocabulary(file.vocabulary, ofModel: file.path)
+    try corpus.verify()
+    let result = try file.model.evaluate(on: corpus, split, streams: streams)
+    try EvaluationReport(checkpoint: file.path, corpus: corpus.directory, split, result).show(json: json)
+  }
+}
+
+extension NGramModel {
+  /// The loss on a split of a corpus that is cut into streams.
+  func evaluate(on corpus: CorpusReader, _ split: Split, streams: Int) throws -> Evaluator.Result {
+    try Evaluator(
+      SingleWorker(), source: try corpus.source(split), streams: streams, window: 1024,
+      shards: Evaluator.shards(streams: streams)
+    ) { NGramScorer(self, streams: $0.sequences) }.evaluate()
   }
 }

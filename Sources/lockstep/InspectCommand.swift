@@ -8,7 +8,7 @@ import Foundation
 struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect",
-    abstract: "Show what a checkpoint, a corpus or a shard of one holds, and whether it is intact.",
+    abstract: "Show what a checkpoint, an n-gram model, a corpus or a shard of one holds, and whether it is intact.",
     discussion: """
       The whole file is read and compared with its SHA-256; what is damaged ends the command with status 65. Also lists \
       the tensors of an HDF5 file for model.initial_parameters.
@@ -54,6 +54,7 @@ struct InspectCommand: ParsableCommand {
 
   private static func report(onFile path: String) throws -> any InspectionReport {
     if try Seal.isPresent(in: path, as: .checkpoint) { return try CheckpointReport(path: path) }
+    if try Seal.isPresent(in: path, as: .nGramModel) { return NGramReport(try NGramFile(path: path)) }
     if let kind = try CorpusFile(path: path) { return try report(on: kind, at: path) }
     let beginning = try firstBytes(of: path)
     guard beginning == Seal.hdf5Signature else {

@@ -27,7 +27,7 @@ struct Lockstep: ParsableCommand {
     version: "1.0.0",
     subcommands: [
       PrepareCommand.self, TrainCommand.self, EvaluateCommand.self, GenerateCommand.self, InspectCommand.self,
-      BenchmarkCommand.self, VerifyCommand.self, ConfigReferenceCommand.self,
+      BaselineCommand.self, BenchmarkCommand.self, VerifyCommand.self, ConfigReferenceCommand.self,
     ])
 
   static func main() {

@@ -3,7 +3,9 @@ import Testing
 
 extension EndToEndTests {
   @Suite struct HelpTests {
-    @Test(arguments: ["", "prepare", "train", "evaluate", "generate", "inspect", "benchmark", "verify", "config"])
+    @Test(arguments: [
+      "", "prepare", "train", "evaluate", "generate", "inspect", "baseline", "benchmark", "verify", "config",
+    ])
     func helpIsAsWritten(subcommand: String) throws {
       let workspace = try Workspace()
       let arguments = (subcommand.isEmpty ? [] : [subcommand]) + ["--help"]

@@ -34,8 +34,8 @@ import Workers
     _ group: any WorkerGroup, _ model: Model, streams: Int, window: Int, shards: Int
   ) throws -> Evaluator.Result {
     let evaluator = try Evaluator(
-      group, model.architecture, model.weights, source: InMemoryTokens(tokens), streams: streams, window: window,
-      shards: shards)
+      group, source: InMemoryTokens(tokens), streams: streams, window: window, shards: shards
+    ) { try model.architecture.makeScorer(model.weights, $0, rank: group.rank) }
     // Twice: states and losses of an earlier evaluation must not count.
     _ = try evaluator.evaluate()
     return try evaluator.evaluate()
@@ -110,8 +110,9 @@ import Workers
     }
     let model = try Model(.lstm)
     let failures = try onWorkers(3) { group -> WorkerFailure? in
-      let evaluator = try Evaluator(
-        group, model.architecture, model.weights, source: TornSource(), streams: 3, window: 10, shards: 3)
+      let evaluator = try Evaluator(group, source: TornSource(), streams: 3, window: 10, shards: 3) {
+        try model.architecture.makeScorer(model.weights, $0, rank: group.rank)
+      }
       do {
         _ = try evaluator.evaluate()
         return nil
@@ -125,8 +126,8 @@ import Workers
   @Test func progressEndsAtOne() throws {
     let model = try Model(.lstm)
     let evaluator = try Evaluator(
-      SingleWorker(), model.architecture, model.weights, source: InMemoryTokens(Self.tokens), streams: 2, window: 50,
-      shards: 1)
+      SingleWorker(), source: InMemoryTokens(Self.tokens), streams: 2, window: 50, shards: 1
+    ) { try model.architecture.makeScorer(model.weights, $0, rank: 0) }
     var shares: [Double] = []
     _ = try evaluator.evaluate { shares.append($0) }
     #expect(shares == [0.25, 0.5, 0.75, 1])

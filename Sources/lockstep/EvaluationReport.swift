@@ -1,0 +1,40 @@
+import Corpus
+import Files
+import Kernels
+import Training
+
+/// What `evaluate` and `baseline` print.
+struct EvaluationReport: Encodable {
+  let checkpoint: String?
+  let corpus: String
+  let split: String
+  let tokens: Int
+  let natsPerToken: Double
+  let perplexity: Double
+  let bitsPerToken: Double
+  /// Of the products; nil where there are none.
+  let precision: String?
+  /// Of an n-gram model.
+  let order: Int?
+
+  init(
+    checkpoint: String?, corpus: String, _ split: Split, _ result: Evaluator.Result, precision: Precision? = nil,
+    order: Int? = nil
+  ) {
+    (self.checkpoint, self.corpus, self.split) = (checkpoint, corpus, split.rawValue)
+    (tokens, natsPerToken) = (result.tokens, result.natsPerToken)
+    (perplexity, bitsPerToken) = (result.perplexity, result.bitsPerToken)
+    (self.precision, self.order) = (precision?.rawValue, order)
+  }
+
+  func show(json: Bool) throws {
+    if json { return try printJSON(self) }
+    let model = checkpoint ?? "\(order.map { "\($0)-gram" } ?? "a") model"
+    let note = precision == Precision.bf16.rawValue ? ", bf16" : ""
+    try StandardOutput.print("\(model) on \(corpus), \(split) split\(note):")
+    try StandardOutput.print("  tokens          \(grouped(tokens))")
+    try StandardOutput.print("  nats per token  \(fixed(natsPerToken, 4))")
+    try StandardOutput.print("  perplexity      \(fixed(perplexity, 3))")
+    try StandardOutput.print("  bits per token  \(fixed(bitsPerToken, 4))")
+  }
+}
