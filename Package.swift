@@ -70,7 +70,8 @@ let package = Package(
     room(
       "Training",
       [
-        "Configuration", "Checkpoints", "Corpus", "HDF5", "Exchange", "Workers", "Optimizers", "Models", "Interfaces",
+        "Configuration", "Checkpoints", "Corpus", "HDF5", "Exchange", "Workers", "Optimizers", "Models", "Layers",
+        "Interfaces",
         "Kernels", "Sharding", "Parameters", "Files", "Signals", "Failures", logging, crypto,
       ]),
     room("Inference", ["Corpus", "Interfaces", "Kernels", "Parameters", "Failures"]),

@@ -23,8 +23,8 @@ package final class AllReduceExchange: GradientExchange {
   private let total: FloatBuffer
 
   /// - Precondition: every worker has weights of its own.
-  package init<Input>(
-    _ group: any WorkerGroup, _ model: any TrainableModel<Input>, _ weights: PackedParameters, _ plan: BatchPlan,
+  package init(
+    _ group: any WorkerGroup, _ model: any GradientModel, _ weights: PackedParameters, _ plan: BatchPlan,
     _ rule: UpdateRule, weightDecay: Double, _ workspace: Workspace
   ) throws {
     (self.group, self.plan, self.weights, self.workspace) = (group, plan, weights, workspace)

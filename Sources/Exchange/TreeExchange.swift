@@ -46,8 +46,8 @@ package final class TreeExchange: GradientExchange {
   ///   - model: whose gradients are exchanged. Where workers share memory they are made of the group's
   ///     ``WorkerGroup/floats(_:)``, and there is no other exchange: memory is shared once.
   ///   - sharesWeights: whether all workers have the same weights in memory.
-  package init<Input>(
-    _ group: any WorkerGroup, _ model: any TrainableModel<Input>, _ weights: PackedParameters, _ plan: BatchPlan,
+  package init(
+    _ group: any WorkerGroup, _ model: any GradientModel, _ weights: PackedParameters, _ plan: BatchPlan,
     _ rule: UpdateRule, weightDecay: Double, sharesWeights: Bool, _ workspace: Workspace
   ) throws {
     (self.group, self.plan, self.weights, self.workspace) = (group, plan, weights, workspace)

@@ -2,9 +2,7 @@ import Parameters
 import Sharding
 
 /// A model and its tapes, of one worker, as trainer and exchange see it.
-package protocol TrainableModel<Input>: AnyObject {
-  associatedtype Input
-
+package protocol GradientModel: AnyObject {
   /// In the order of completion, equal on every worker.
   var addends: [Addend] { get }
   /// One for each of the worker's subtrees. They belong to the exchange from `didFinish` until the step is complete.
@@ -13,6 +11,11 @@ package protocol TrainableModel<Input>: AnyObject {
   var carried: [CarriedState] { get }
   /// Rows that the first layer's products with its input had in the last pass.
   var inputRows: InputRows { get }
+}
+
+/// A model that learns from batches of one kind of input.
+package protocol TrainableModel<Input>: GradientModel {
+  associatedtype Input
 
   /// A batch forward and backward: fills ``gradients`` with sums over the batch's units, and announces them.
   ///

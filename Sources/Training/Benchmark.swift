@@ -104,7 +104,7 @@ package struct Benchmark: Sendable {
     }
     let replica = try Replica(
       group, architecture, plan, arithmetic, precision: size.precision,
-      .init(exchange: size.exchange, .sgd(momentum: 0))
+      TrainingMethod(exchange: size.exchange, .sgd(momentum: 0))
     ) {
       architecture.initialize($0, .uniform(range: 0.1), seed: 1)
     }

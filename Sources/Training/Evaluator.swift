@@ -1,6 +1,5 @@
 import Corpus
 import Failures
-import Foundation
 import Interfaces
 import Models
 import Sharding
@@ -9,22 +8,6 @@ import Workers
 /// The loss of a language model, recurrent or n-gram, on a split of a corpus: states carried from window to window, every
 /// prediction counted.
 package final class Evaluator {
-  /// A split's loss.
-  package struct Result: Sendable, Equatable {
-    /// Predictions: one less than the split has tokens, since nothing predicts the first.
-    package var tokens: Int
-    /// Mean cross-entropy, in nats.
-    package var natsPerToken: Double
-
-    package init(tokens: Int, natsPerToken: Double) {
-      self.tokens = tokens
-      self.natsPerToken = natsPerToken
-    }
-
-    package var perplexity: Double { exp(natsPerToken) }
-    package var bitsPerToken: Double { natsPerToken / log(2) }
-  }
-
   /// The shards that losses are summed in where no run has set any: a number that follows from the streams alone, so
   /// that the last bits are the same on any number of workers. They bound that number.
   package static func shards(streams: Int) -> Int { min(streams, 4096) }
@@ -61,7 +44,7 @@ package final class Evaluator {
   /// Runs over the whole split; collective. The result is the same on every worker and for every number of workers.
   ///
   /// - Parameter progress: called after each window with the share that is done.
-  package func evaluate(progress: (Double) -> Void = { _ in }) throws -> Result {
+  package func evaluate(progress: (Double) -> Void = { _ in }) throws -> Evaluation {
     guard let result = try evaluate(stoppable: false, progress: progress) else {
       preconditionFailure("an evaluation that can't be stopped was")
     }
@@ -69,14 +52,14 @@ package final class Evaluator {
   }
 
   /// Runs over the whole split as ``evaluate(progress:)`` does; nil, on every worker, where a stop signal has reached one.
-  package func evaluateUnlessStopped(progress: (Double) -> Void = { _ in }) throws -> Result? {
+  package func evaluateUnlessStopped(progress: (Double) -> Void = { _ in }) throws -> Evaluation? {
     try evaluate(stoppable: true, progress: progress)
   }
 
   /// Batches between the questions whether anyone has to stop: few enough to be quick, and hardly ever asked.
   private static let batchesBetweenStops = 4
 
-  private func evaluate(stoppable: Bool, progress: (Double) -> Void) throws -> Result? {
+  private func evaluate(stoppable: Bool, progress: (Double) -> Void) throws -> Evaluation? {
     var sums = [Double](repeating: 0, count: plan.shards(of: group.rank).count)
     var targets = 0
     var failure: (any Error)?
@@ -99,7 +82,7 @@ package final class Evaluator {
       if try group.stopRequested() { return nil }
     }
     try group.agree(failure)
-    return Result(tokens: targets, natsPerToken: plan.tree.sum(try gather(sums)) / Double(targets))
+    return Evaluation(tokens: targets, natsPerToken: plan.tree.sum(try gather(sums)) / Double(targets))
   }
 
   private func score(_ batch: Batch<Window>, _ index: Int, _ sums: inout [Double]) throws {

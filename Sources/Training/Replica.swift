@@ -9,26 +9,14 @@ import Workers
 
 /// One worker's copy of a model in data-parallel training: its weights, which workers may share, its tapes, and the
 /// exchange that keeps all replicas equal.
-package final class Replica<Input> {
+package final class Replica<Input>: WorkerReplica {
   package let plan: BatchPlan
   package let weights: PackedParameters
-  package let model: any TrainableModel<Input>
+  package let trainable: any TrainableModel<Input>
+  package var model: any GradientModel { trainable }
   package let exchange: any GradientExchange
   package let workspace: Workspace
   private let group: any WorkerGroup
-
-  /// How gradients are exchanged and what they do to the weights.
-  package struct Method: Sendable {
-    package var exchange = TrainingConfiguration.Exchange.tree
-    package var rule: UpdateRule
-    package var weightDecay = 0.0
-
-    package init(
-      exchange: TrainingConfiguration.Exchange = .tree, _ rule: UpdateRule, weightDecay: Double = 0
-    ) {
-      (self.exchange, self.rule, self.weightDecay) = (exchange, rule, weightDecay)
-    }
-  }
 
   /// Collective.
   ///
@@ -36,7 +24,7 @@ package final class Replica<Input> {
   /// - Throws: ``WorkerFailure``.
   package init(
     _ group: any WorkerGroup, _ architecture: any Architecture<Input>, _ plan: BatchPlan, _ arithmetic: Arithmetic,
-    precision: Precision, _ method: Method, fill: (ParameterStore) throws -> Void
+    precision: Precision, _ method: TrainingMethod, fill: (ParameterStore) throws -> Void
   ) throws {
     (self.group, self.plan) = (group, plan)
     let (weights, isShared) = try PackedParameters.shared(
@@ -50,7 +38,7 @@ package final class Replica<Input> {
       try architecture.makeModel(
         weights, plan, rank: group.rank, memory: isShared ? group.floats(_:) : FloatBuffer.init(count:), workspace)
     }
-    self.model = model
+    trainable = model
     try jointProducts?.connect()
     exchange =
       switch method.exchange {
@@ -68,7 +56,7 @@ package final class Replica<Input> {
   /// - Parameter didPass: called after the pass, with the model.
   /// - Returns: the loss sum of each of this worker's shards, or the error that the exchange is to tell the others.
   package func pass(
-    _ batch: Batch<Input>, fill: () throws -> Void, didPass: (any TrainableModel<Input>) -> Void = { _ in }
+    _ batch: Batch<Input>, fill: () throws -> Void, didPass: (any GradientModel) -> Void = { _ in }
   ) -> Result<[Double], any Error> {
     Result {
       guard workspace.jointProducts?.isUsed == true else {
@@ -81,13 +69,41 @@ package final class Replica<Input> {
     }
   }
 
-  private func run(_ batch: Batch<Input>, _ didPass: (any TrainableModel<Input>) -> Void) throws -> [Double] {
+  private func run(_ batch: Batch<Input>, _ didPass: (any GradientModel) -> Void) throws -> [Double] {
     var nats = [Double](repeating: 0, count: batch.unitCount)
-    try model.trainingPass(batch, observer: exchange, nats: &nats)
+    try trainable.trainingPass(batch, observer: exchange, nats: &nats)
     didPass(model)
     return batch.shardSums(nats)
   }
+}
 
+/// A replica, whatever its model's input is.
+package protocol WorkerReplica: AnyObject {
+  var plan: BatchPlan { get }
+  var weights: PackedParameters { get }
+  var model: any GradientModel { get }
+  var exchange: any GradientExchange { get }
+  var workspace: Workspace { get }
+}
+
+extension WorkerReplica {
   /// Sets the carried states to zero: the start of an epoch.
   package func resetStates() { for state in model.carried { state.values.fill(0) } }
+}
+
+/// How gradients are exchanged and what they do to the weights.
+package struct TrainingMethod: Sendable {
+  package var exchange = TrainingConfiguration.Exchange.tree
+  package var rule: UpdateRule
+  package var weightDecay = 0.0
+
+  package init(exchange: TrainingConfiguration.Exchange = .tree, _ rule: UpdateRule, weightDecay: Double = 0) {
+    (self.exchange, self.rule, self.weightDecay) = (exchange, rule, weightDecay)
+  }
+
+  package init(_ configuration: RunConfiguration) {
+    self.init(
+      exchange: configuration.training.exchange, configuration.updateRule,
+      weightDecay: configuration.optimizer.weightDecay)
+  }
 }

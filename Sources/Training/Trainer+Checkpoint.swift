@@ -57,12 +57,8 @@ extension Trainer {
       try writer.writeStreamState(
         state.name, shape: [plan.sequences, state.columns], UnsafeBufferPointer(state.values.buffer))
     }
-    let layoutOfStreams = source.streams.layout
-    try writer.writeStreamPositions(
-      (0..<plan.sequences).map { stream in
-        let done = min(position.window * layoutOfStreams.window, layoutOfStreams.predictions(of: stream))
-        return Int64(layoutOfStreams.start(of: stream) + done)
-      })
+    let positions = task.streamPositions(window: position.window)
+    if !positions.isEmpty { try writer.writeStreamPositions(positions) }
     if let journal { try writer.writeHistory(journal.history) }
     try writer.close()
   }
@@ -70,10 +66,11 @@ extension Trainer {
   private func header() throws -> CheckpointHeader {
     let vocabulary = corpus.vocabulary
     let trainingState = [
-      "tokens": Double(position.tokens), "corpus_tokens": Double(source.streams.layout.tokens),
+      "tokens": Double(position.tokens),
       CheckpointHeader.validationDue: validationIsDue ? 1 : 0,
       "skipped_steps": Double(skippedSteps), "skipped_in_a_row": Double(skippedInARow),
     ]
+    .merging(task.trainingState) { mine, _ in mine }
     .merging(trend.state) { mine, _ in mine }
     .merging(journal?.state ?? [:]) { mine, _ in mine }
     return CheckpointHeader(
@@ -87,47 +84,6 @@ extension Trainer {
       corpusDigest: try corpus.contentDigest(),
       instructionSet: weights.arithmetic.instructionSet.name, precision: weights.precision.rawValue,
       metricsBytes: journal?.metrics.size)
-  }
-
-  /// Where a run continues from a checkpoint.
-  ///
-  /// Version 1 trained on the last tokens of an epoch, which are left out now: a position among them is the start of the
-  /// next epoch.
-  /// - Throws: ``Failure`` (bad data) for another corpus, or a position that it does not have.
-  static func position(
-    of checkpoint: CheckpointReader, in layout: StreamLayout, _ corpus: CorpusReader
-  ) throws -> TrainingPosition {
-    let header = checkpoint.header
-    var (epoch, window) = (header.epoch, header.window)
-    if checkpoint.seal.formatVersion < 2 {
-      let earlier = try StreamLayout(
-        tokens: layout.tokens, streams: layout.streams, window: layout.window, remainder: .kept)
-      if (layout.windowCount..<earlier.windowCount).contains(window) { (epoch, window) = (epoch + 1, 0) }
-    }
-    guard header.step >= 0, epoch >= 0, (0..<layout.windowCount).contains(window) else {
-      throw Failure(
-        .badData, "it stands at window \(header.window) of epoch \(header.epoch + 1), which this corpus does not have",
-        at: checkpoint.path, remedy: "give the corpus that the run was started with as data.corpus")
-    }
-    // With another length every stream but the first would go on somewhere else in the text.
-    if let tokens = header.trainingState.count("corpus_tokens"), tokens != layout.tokens {
-      throw Failure(
-        .badData,
-        "the run was trained on \(tokens) tokens, and the corpus \(corpus.directory) has \(layout.tokens)",
-        at: checkpoint.path,
-        remedy: "give the corpus that the run was started with as data.corpus, or start a new run with this checkpoint "
-          + "as model.initial_parameters")
-    }
-    // The digest is of the tokens: shards and path may have changed. Files of version 1 know no more than the length.
-    if let digest = header.corpusDigest, try corpus.contentDigest() != digest {
-      throw Failure(
-        .badData, "the run was trained on another text than the corpus \(corpus.directory) has, of the same vocabulary",
-        at: checkpoint.path,
-        remedy: "give the corpus that the run was started with as data.corpus, or start a new run with this checkpoint "
-          + "as model.initial_parameters")
-    }
-    return TrainingPosition(
-      step: header.step, epoch: epoch, window: window, tokens: try checkpoint.trainingCount("tokens"))
   }
 
   /// Restores schedule, this worker's optimiser slots and states.
@@ -152,7 +108,7 @@ extension Trainer {
         try restore(slot, name, from: checkpoint)
       }
     }
-    for state in model.carried {
+    for state in replica.model.carried {
       let columns = state.values.columns
       let all = try FloatBuffer(count: plan.sequences * columns)
       try checkpoint.readStreamState(state.name, shape: [plan.sequences, columns], into: all.buffer)
@@ -181,7 +137,7 @@ extension Trainer {
   }
 
   func gatherStates() throws -> [GatheredState] {
-    try model.carried.map { state in
+    try replica.model.carried.map { state in
       let columns = state.values.columns
       let ranges = (0..<group.count).map { worker in
         let sequences = plan.sequences(of: worker)

@@ -33,7 +33,8 @@ extension Trainer {
     let shards = exchange.shardLosses.enumerated().filter { !$1.isFinite }.map(\.offset)
     let report = NonFiniteReport(
       kind: !weightsAreFinite ? .weights : outcome.lossSum.isFinite ? .gradient : .loss, step: position.step + 1,
-      epoch: position.epoch + 1, window: position.window, windowSteps: source.streams.steps(inWindow: position.window),
+      epoch: position.epoch + 1, window: position.window,
+      windowSteps: task.steps(epoch: position.epoch, index: position.window),
       streams: plan.sequences, loss: outcome.lossSum / Double(tokens), gradientNorm: outcome.gradientNorm,
       learningRate: learningRate, first: first,
       streamsWithoutFiniteLoss: joined(shards.map { plan.sequences(ofShard: $0, in: plan.sequences) }),
@@ -51,7 +52,7 @@ extension Trainer {
   func divergence(after kind: NonFiniteReport.Kind, _ what: String, loss: Double) throws -> WorkerFailure {
     let report = NonFiniteReport(
       kind: kind, step: position.step, epoch: position.isAtEpochEnd ? position.epoch : position.epoch + 1,
-      window: position.window, windowSteps: source.streams.steps(inWindow: position.window),
+      window: position.window, windowSteps: task.steps(epoch: position.epoch, index: position.window),
       streams: plan.sequences, loss: loss, gradientNorm: nil, learningRate: nil,
       first: firstNonFiniteWeight(), streamsWithoutFiniteLoss: [], workerOfFirstLoss: nil,
       skippedInARow: skippedInARow, workers: group.count, exchange: configuration.training.exchange.rawValue,
@@ -109,7 +110,7 @@ extension Trainer {
 
   /// Makes the carried state of each local stream zero, in all layers, where some value of it is not finite.
   func clearNonFiniteStates() {
-    let states = model.carried.map(\.values)
+    let states = replica.model.carried.map(\.values)
     for stream in 0..<(states.first?.rows ?? 0) {
       let rows = states.map { $0.rows(stream..<(stream + 1)) }
       if rows.contains(where: { $0.firstNonFiniteRow != nil }) { for row in rows { row.fill(0) } }
@@ -129,7 +130,7 @@ extension Trainer {
   /// Whether a validation loss is above both that of a uniform distribution over the vocabulary, ln V, and what the run
   /// began with.
   func isWorseThanNothing(_ natsPerToken: Double) -> Bool {
-    natsPerToken > 1.01 * max(log(Double(architecture.shape.vocabularySize)), trend.began ?? 0)
+    natsPerToken > 1.01 * max(task.uninformedLoss, trend.began ?? 0)
   }
 
   /// Says so at the end of a run whose loss has risen.
@@ -156,8 +157,8 @@ extension Trainer {
   private func firstNonFiniteGradient() throws -> NonFiniteReport.Place? {
     let segment = exchange.ownership.segments[group.rank]
     var found: [Int64] = [Int64.max, 0, 0]  // addend, row, whether it is in the worker's own segment
-    search: for (index, addend) in model.addends.enumerated() {
-      for gradient in model.gradients {
+    search: for (index, addend) in replica.model.addends.enumerated() {
+      for gradient in replica.model.gradients {
         guard var row = gradient.matrix(index).firstNonFiniteRow else { continue }
         if addend.rows == .listed { row = Int(gradient.touched[index][row]) }
         let isSummed =
@@ -169,7 +170,7 @@ extension Trainer {
     let all = try group.gather(found)
     func precedes(_ a: [Int64], _ b: [Int64]) -> Bool { (a[0], a[2]) < (b[0], b[2]) }
     guard let worker = all.indices.min(by: { precedes(all[$0], all[$1]) }), all[worker][0] != .max else { return nil }
-    let name = model.addends[Int(all[worker][0])].parameter.name
+    let name = replica.model.addends[Int(all[worker][0])].parameter.name
     return .init(tensor: "gradient of \(name)", row: Int(all[worker][1]), worker: worker)
   }
 }

@@ -22,7 +22,7 @@ extension Trainer {
   /// A schedule is a function of the step, so changing its length or base rate moves the rate at once; "changed since:
   /// training.epochs" does not tell.
   func scheduleChanges(since saved: RunConfiguration, _ header: CheckpointHeader) -> [String] {
-    let savedSteps = saved.training.length.totalSteps(windows: source.batchesPerEpoch, from: position)
+    let savedSteps = saved.training.length.totalSteps(windows: task.batchesPerEpoch, from: position)
     var before = saved.learningRateSchedule(totalSteps: savedSteps)
     guard before.restore(header.scheduleState) == nil else { return [] }
     let was = before.rate(step: position.step, epoch: position.epoch)

@@ -3,9 +3,6 @@ import Configuration
 import Corpus
 import Failures
 import Foundation
-import Kernels
-import Models
-import Sharding
 import Workers
 
 extension Trainer {
@@ -20,50 +17,11 @@ extension Trainer {
         + "(at most data.streams, \(configuration.data.streams)); that changes the order of sums, and so the last bits")
   }
 
-  /// How the batch is dealt out, with windows as long as the training split can fill.
-  static func batchPlan(
-    _ group: any WorkerGroup, _ configuration: RunConfiguration, _ corpus: CorpusReader
-  ) throws -> BatchPlan {
-    let data = configuration.data
-    var steps: Int?
-    do {
-      let layout = try StreamLayout(
-        tokens: corpus.tokenCount(.train), streams: data.streams, window: data.window,
-        remainder: configuration.epochRemainder)
-      steps = layout.steps(inWindow: 0)
-    } catch {
-      // TokenStreams says so with the corpus's name; until then a batch of the least memory.
-      steps = 1
-    }
-    return BatchPlan(
-      window: data.window, steps: steps, sequences: data.streams, shards: configuration.training.gradientShards,
-      workers: group.count)
-  }
-
   /// Checks that a run with `configuration` may resume from a checkpoint.
   static func check(_ reader: CheckpointReader, _ configuration: RunConfiguration, _ corpus: CorpusReader) throws {
     let saved = try reader.savedConfiguration()
     try configuration.checkResumable(from: saved)
     try corpus.checkVocabulary(reader.vocabulary(), ofModel: reader.path)
-  }
-
-  /// The evaluator of the validation split, on as many streams as training has, or as the split has tokens for.
-  static func makeEvaluator(
-    _ group: any WorkerGroup, _ configuration: RunConfiguration, _ corpus: CorpusReader,
-    _ architecture: LanguageArchitecture, _ weights: PackedParameters
-  ) throws -> Evaluator? {
-    let tokens = corpus.tokenCount(.valid)
-    guard tokens > 0 else { return nil }
-    let streams = min(configuration.data.streams, tokens - 1)
-    let shards = min(configuration.training.gradientShards, streams)
-    guard streams >= 1, shards >= group.count else {
-      throw Failure(
-        .badData, "\(tokens) tokens are too few for \(group.count) workers", at: "\(corpus.directory), valid split",
-        remedy: "use fewer workers, or prepare the corpus with a larger valid split")
-    }
-    return try Evaluator(
-      group, source: try corpus.source(.valid), streams: streams, window: configuration.data.window, shards: shards
-    ) { try architecture.makeScorer(weights, $0, rank: group.rank) }
   }
 
   /// Makes the directory this run's and opens the journal. First worker only.
@@ -108,33 +66,14 @@ extension Trainer {
     return exchange.sharesWeights ? "MPI ranks, shared memory" : "MPI ranks"
   }
 
-  /// How many tokens an epoch does not train on.
-  private var leftOut: String {
-    let tokens = source.streams.layout.tokensLeftOut
-    return tokens == 0 ? "" : ", which leaves out \(grouped(tokens)) token\(tokens == 1 ? "" : "s")"
-  }
-
   private func describeRun(_ journal: RunJournal, _ checkpoint: CheckpointReader?) {
-    let shape = architecture.shape
-    let parameters = weights.layout.parameters.reduce(0) { $0 + $1.count }
-    journal.say(
-      "model: \(configuration.model.cell.rawValue), \(shape.layers) × \(shape.hiddenSize), embedding "
-        + "\(shape.embeddingSize)\(shape.tied ? " (tied)" : ""), vocabulary \(grouped(shape.vocabularySize)), "
-        + "\(grouped(parameters)) parameters")
-    journal.say(
-      "data: \(corpus.directory), \(grouped(corpus.tokenCount(.train))) training tokens in \(plan.sequences) streams, "
-        + "\(grouped(source.batchesPerEpoch)) windows of \(plan.window) steps per epoch\(leftOut)")
-    if let checkpoint, checkpoint.seal.formatVersion < 2 {
-      journal.say(
-        "the checkpoint is of an earlier version, which trained on all tokens of an epoch: from here on the order and "
-          + "number of steps differ from it (\(grouped(source.batchesPerEpoch)) steps per epoch\(leftOut))")
-    }
+    for line in task.description(resuming: checkpoint) { journal.say(line) }
     let kind = group.count == 1 ? "1 worker" : "\(group.count) workers (\(kindOfWorkers))"
     journal.say(
       "\(kind), \(plan.tree.count) gradient shards, \(weights.precision), "
         + "\(weights.arithmetic.instructionSet.name); run directory \(configuration.run.directory)")
     if !verification.isSettled { journal.say("the corpus's digests are computed beside the training") }
-    journal.say(budget.text)
+    journal.say(task.budget.text)
     if configuration.training.verifyEvery > 0, !hasOwnWeights {
       journal.say("training.verify_every compares nothing here: the workers have one copy of the weights")
     }

@@ -18,10 +18,10 @@ extension Trainer {
       willStep(position.step + 1)
       if position.window == 0 { replica.resetStates() }
       let rate = schedule.rate(step: position.step, epoch: position.epoch)
-      let tokens = source.targets(epoch: position.epoch, index: position.window)
+      let tokens = task.targets(epoch: position.epoch, index: position.window)
       let outcome = try step(learningRate: rate, tokens: tokens)
       if outcome.isFinite { skippedInARow = 0 } else { didSkip(outcome, step: position.step + 1) }
-      position.advance(tokens: tokens, windows: source.batchesPerEpoch)
+      position.advance(tokens: tokens, windows: task.batchesPerEpoch)
       try didStep(position.step, outcome)
       // Only a plateau schedule depends on validations.
       if case .plateau = schedule.kind, isDue(every: configuration.training.validateEvery) { _ = try validate() }

@@ -23,7 +23,7 @@ package final class Trainer {
   package struct Summary: Sendable, Equatable {
     package var position: TrainingPosition
     /// The last validation, if there was one.
-    package var validation: Evaluator.Result?
+    package var validation: Evaluation?
     /// The unit that this corpus's losses are usually given in.
     package var lossUnit: LossUnit
     /// SHA-256 of the weights.
@@ -45,12 +45,8 @@ package final class Trainer {
   let purpose: Purpose
   let configuration: RunConfiguration
   let corpus: CorpusReader
-  let architecture: LanguageArchitecture
-  package let replica: Replica<Window>
-  let evaluator: Evaluator?
-  let source: StreamBatches
+  package let task: any TrainingTask
   let totalSteps: Int
-  let budget: MemoryBudget
   var position = TrainingPosition()
   var schedule: Schedule
   var bestValidation: Double?
@@ -69,17 +65,16 @@ package final class Trainer {
   var store: CheckpointStore?
   let logger: Logger
   /// For tests, which harm a step: called after the pass of each step, before gradients are exchanged.
-  package var didPass: ((_ step: Int, _ model: any TrainableModel<Window>) -> Void)?
-  private let batch: Batch<Window>
-  private var lastValidation: Evaluator.Result?
+  package var didPass: ((_ step: Int, _ model: any GradientModel) -> Void)?
+  private var lastValidation: Evaluation?
   /// Nothing that others rely on is written before it is settled.
   let verification: CorpusVerification
   /// Whether the checkpoint that the run resumed from lacks the validation of its step.
   var validationIsDue = false
 
+  package var replica: any WorkerReplica { task.replica }
   var plan: BatchPlan { replica.plan }
   var weights: PackedParameters { replica.weights }
-  package var model: any TrainableModel<Window> { replica.model }
   var exchange: any GradientExchange { replica.exchange }
 
   /// Collective: every worker makes its trainer with the same arguments.
@@ -126,42 +121,11 @@ package final class Trainer {
     try group.compare(
       corpus, initialParameters: checkpoint == nil ? configuration.model.initialParameters : nil)
     self.corpus = corpus
-    let architecture = configuration.languageArchitecture(vocabularySize: corpus.vocabulary.count)
-    self.architecture = architecture
-    let plan = try group.agreeing { try Self.batchPlan(group, configuration, corpus) }
-    budget = try Self.memoryBudget(
-      group, configuration, corpus, architecture, training.precision, plan, resuming: checkpoint != nil)
-    var loaded: String?
-    replica = try Replica(
-      group, architecture, plan, arithmetic, precision: training.precision,
-      .init(
-        exchange: training.exchange, configuration.updateRule, weightDecay: configuration.optimizer.weightDecay)
-    ) { parameters in
-      if let checkpoint {
-        try checkpoint.readParameters(into: parameters)
-      } else {
-        loaded = try configuration.initialize(parameters, architecture, corpus: corpus)
-      }
-    }
-    source = try group.agreeing {
-      try StopSignal.check()
-      let streams = try TokenStreams(
-        reader: corpus, split: .train, streams: plan.sequences, local: plan.sequences(of: group.rank),
-        window: plan.window, remainder: configuration.epochRemainder)
-      return StreamBatches(streams, plan, rank: group.rank)
-    }
-    batch = source.makeBatch()
-    evaluator = try group.agreeing { [weights = replica.weights] in
-      try Self.makeEvaluator(group, configuration, corpus, architecture, weights)
-    }
-    let reading = [(Split.train, source.streams.tokens)] + (evaluator.map { [(Split.valid, $0.tokens)] } ?? [])
-    verification = try CorpusVerification(group, corpus, reading: reading)
-    if let checkpoint {
-      position = try group.agreeing { [source] in
-        try Self.position(of: checkpoint, in: source.streams.layout, corpus)
-      }
-    }
-    totalSteps = training.length.totalSteps(windows: source.batchesPerEpoch, from: position)
+    let task = try LanguageModelTask(group, configuration, corpus, arithmetic, resuming: checkpoint)
+    self.task = task
+    verification = try CorpusVerification(group, corpus, reading: task.reading)
+    if let checkpoint { position = try group.agreeing { try task.position(of: checkpoint) } }
+    totalSteps = training.length.totalSteps(windows: task.batchesPerEpoch, from: position)
     try group.agreeing { [totalSteps] in try configuration.checkSchedule(totalSteps: totalSteps) }
     schedule = configuration.learningRateSchedule(totalSteps: totalSteps)
     try verification.settle(atMost: digestPatience)
@@ -169,7 +133,7 @@ package final class Trainer {
       try StopSignal.check()
       if let checkpoint { try restore(from: checkpoint) }
       if let directory { try open(directory, resuming: checkpoint) }
-      if let loaded { journal?.say(loaded) }
+      if let loaded = task.initialParameters { journal?.say(loaded) }
     }
     guard purpose == .run else { return }
     bestValidation = try Self.agree(onBest: store?.best?.validation, group)
@@ -210,7 +174,7 @@ package final class Trainer {
       group.enter(.training, step: position.step + 1)
       if position.window == 0 { replica.resetStates() }
       let (rate, epoch) = (schedule.rate(step: position.step, epoch: position.epoch), position.epoch + 1)
-      let tokens = source.targets(epoch: position.epoch, index: position.window)
+      let tokens = task.targets(epoch: position.epoch, index: position.window)
       let outcome = try step(learningRate: rate, tokens: tokens)
       let isSkipped = !outcome.isFinite
       if isSkipped {
@@ -219,7 +183,7 @@ package final class Trainer {
         skippedInARow = 0
         trend.add(outcome.lossSum / Double(tokens))
       }
-      position.advance(tokens: tokens, windows: source.batchesPerEpoch)
+      position.advance(tokens: tokens, windows: task.batchesPerEpoch)
       wasStopped = outcome.stopRequested
 
       group.enter(.recording, step: position.step)
@@ -237,7 +201,7 @@ package final class Trainer {
       if interval > 0, position.step % interval == 0, hasOwnWeights { try verifyWeights() }
       var isBest = false
       if isDue(every: configuration.training.validateEvery) {
-        validationIsDue = evaluator != nil
+        validationIsDue = task.canValidate
         if !wasStopped { isBest = try validate() }
         wasStopped = wasStopped || validationIsDue
       }
@@ -265,10 +229,10 @@ package final class Trainer {
   /// One optimiser step over the batch at the current position.
   func step(learningRate: Double, tokens: Int) throws -> StepOutcome {
     let position = position
-    let losses = replica.pass(batch) {
+    let losses = task.pass(
+      at: BatchPosition(epoch: position.epoch, index: position.window, step: position.step)
+    ) {
       try verification.check()
-      try source.fill(
-        batch, at: BatchPosition(epoch: position.epoch, index: position.window, step: position.step))
     } didPass: {
       didPass?(position.step + 1, $0)
     }
@@ -294,14 +258,14 @@ package final class Trainer {
   ///
   /// A stop signal breaks it off: then the validation stays due.
   func validate() throws -> Bool {
-    guard let evaluator else {
+    guard task.canValidate else {
       validationIsDue = false
       return false
     }
     group.enter(.validating, step: position.step)
     StopSignal.promise = .breakOffValidation
     defer { StopSignal.promise = .stopAfterStep }
-    let outcome = try evaluator.evaluateUnlessStopped { [journal] share in
+    let outcome = try task.validate { [journal] share in
       journal?.show("validating: \(Int(share * 100)) %")
     }
     guard let result = outcome else { return false }

@@ -143,7 +143,7 @@ struct EvaluateCommand: WorkerCommand {
 
 extension NGramModel {
   /// The loss on a split of a corpus that is cut into streams.
-  func evaluate(on corpus: CorpusReader, _ split: Split, streams: Int) throws -> Evaluator.Result {
+  func evaluate(on corpus: CorpusReader, _ split: Split, streams: Int) throws -> Evaluation {
     try Evaluator(
       SingleWorker(), source: try corpus.source(split), streams: streams, window: 1024,
       shards: Evaluator.shards(streams: streams)

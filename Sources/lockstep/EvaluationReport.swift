@@ -18,7 +18,7 @@ struct EvaluationReport: Encodable {
   let order: Int?
 
   init(
-    checkpoint: String?, corpus: String, _ split: Split, _ result: Evaluator.Result, precision: Precision? = nil,
+    checkpoint: String?, corpus: String, _ split: Split, _ result: Evaluation, precision: Precision? = nil,
     order: Int? = nil
   ) {
     (self.checkpoint, self.corpus, self.split) = (checkpoint, corpus, split.rawValue)

@@ -90,7 +90,9 @@ extension EndToEndTests {
         let outcome = try workspace.run(arguments)
         #expect(outcome.status == 65)
         #expect(outcome.errorLines.count == 1)
-        #expect(outcome.standardError.contains("model.h5: is a 'lockstep n-gram model', not a Lockstep checkpoint"), "\(outcome.standardError)")
+        #expect(
+          outcome.standardError.contains("model.h5: is a 'lockstep n-gram model', not a Lockstep checkpoint"),
+          "\(outcome.standardError)")
       }
       let order = try workspace.run(["baseline", "corpus", "--order", "6"])
       #expect(order.status == 64 && order.standardError.contains("give 1 to 5"))

@@ -32,7 +32,7 @@ import Workers
 
   private static func evaluate(
     _ group: any WorkerGroup, _ model: Model, streams: Int, window: Int, shards: Int
-  ) throws -> Evaluator.Result {
+  ) throws -> Evaluation {
     let evaluator = try Evaluator(
       group, source: InMemoryTokens(tokens), streams: streams, window: window, shards: shards
     ) { try model.architecture.makeScorer(model.weights, $0, rank: group.rank) }

@@ -72,7 +72,7 @@ import Workers
       source = StreamBatches(streams, plan, rank: group.rank)
       batch = source.makeBatch()
       replica = try Replica(
-        group, architecture, plan, .best, precision: .f32, .init(exchange: method, rule)
+        group, architecture, plan, .best, precision: .f32, TrainingMethod(exchange: method, rule)
       ) {
         architecture.initialize($0, .uniform(range: 0.2), seed: 5)
       }

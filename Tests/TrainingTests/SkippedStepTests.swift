@@ -64,7 +64,7 @@ import Workers
   }
 
   /// Makes gradients of one worker NaN and infinite: dense ones, and a row of the embedding that the step touched.
-  private static func harm(_ model: any TrainableModel<Window>) {
+  private static func harm(_ model: any GradientModel) {
     let last = model.gradients.count - 1
     model.gradient("rnn.weight_hh_l0", subtree: last).pointer[17] = .nan
     model.gradient("decoder.bias", subtree: last).pointer[3] = .infinity

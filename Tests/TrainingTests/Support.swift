@@ -88,7 +88,7 @@ func train(
   }
 }
 
-extension TrainableModel {
+extension GradientModel {
   /// The dense gradient of a parameter in one of the worker's subtrees.
   func gradient(_ name: String, subtree: Int = 0) -> MatrixView {
     guard let addend = addends.firstIndex(where: { $0.parameter.name == name && $0.rows == .all }) else {

@@ -39,7 +39,7 @@ struct TrainingBench: Sendable {
   func train(
     _ workers: any WorkerGroup, run: String, _ overrides: [String] = [], resume: String? = nil,
     arithmetic: Arithmetic = .best,
-    harm: ((Trainer, _ rank: Int) -> (Int, any TrainableModel<Window>) -> Void)? = nil
+    harm: ((Trainer, _ rank: Int) -> (Int, any GradientModel) -> Void)? = nil
   ) throws -> Trainer.Summary {
     let trainer = try trainer(workers, run: run, overrides, resume: resume, arithmetic: arithmetic)
     trainer.didPass = harm?(trainer, workers.rank)

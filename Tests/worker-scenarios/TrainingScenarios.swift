@@ -165,7 +165,7 @@ private func checkTraining(_ workers: any WorkerGroup, _ bench: TrainingBench, o
 private func checkSkippedSteps(_ workers: any WorkerGroup, _ bench: TrainingBench, overrides: [String]) throws {
   let overrides = overrides + ["training.on_nonfinite=skip"]
   /// Harms the gradients and the state of stream 3, whoever has it.
-  func harm(_ trainer: Trainer, _ rank: Int) -> (Int, any TrainableModel<Window>) -> Void {
+  func harm(_ trainer: Trainer, _ rank: Int) -> (Int, any GradientModel) -> Void {
     let streams = trainer.replica.plan.sequences(of: rank)
     return { step, model in
       guard [4, 9, 10].contains(step), streams.contains(3) else { return }

@@ -10,15 +10,15 @@ import Parameters
 import Sharding
 import Workers
 
-extension Trainer {
+extension LanguageModelTask {
   /// Bytes that this worker allocates for training, besides the weights: the sum over its model, its gradients, its part
   /// of the optimiser's slots, the exchange, and the reading of tokens, and the same for validation.
-  static func workerBytes(
+  private static func workerBytes(
     _ group: any WorkerGroup, _ configuration: RunConfiguration, _ corpus: CorpusReader,
-    _ architecture: LanguageArchitecture, _ precision: Precision, _ plan: BatchPlan, resuming: Bool
+    _ architecture: LanguageArchitecture, _ plan: BatchPlan, resuming: Bool
   ) -> Int {
     let (training, layout) = (configuration.training, architecture.layout)
-    var bytes = architecture.modelBytes(plan, rank: group.rank, precision: precision)
+    var bytes = architecture.modelBytes(plan, rank: group.rank, precision: training.precision)
     bytes += architecture.gradientBytes(plan, rank: group.rank)
     bytes += StreamBatches.batchBytes(plan, rank: group.rank)
     // A split that is too short for its streams is refused when they are made.
@@ -46,7 +46,7 @@ extension Trainer {
     if streams >= 1, shards >= group.count {
       bytes +=
         (try? Evaluator.workerBytes(
-          architecture, precision: precision, tokens: corpus.tokenCount(.valid), streams: streams,
+          architecture, precision: training.precision, tokens: corpus.tokenCount(.valid), streams: streams,
           window: configuration.data.window, shards: shards, rank: group.rank, workers: group.count)) ?? 0
     }
     return bytes
@@ -57,14 +57,14 @@ extension Trainer {
   /// - Throws: ``WorkerFailure`` (usage) where that is less.
   static func memoryBudget(
     _ group: any WorkerGroup, _ configuration: RunConfiguration, _ corpus: CorpusReader,
-    _ architecture: LanguageArchitecture, _ precision: Precision, _ plan: BatchPlan, resuming: Bool
+    _ architecture: LanguageArchitecture, _ plan: BatchPlan, resuming: Bool
   ) throws -> MemoryBudget {
     let training = configuration.training
     return try MemoryBudget(
       group,
-      weights: PackedParameters.bytes(architecture.layout, precision: precision, needsBackward: true),
+      weights: PackedParameters.bytes(architecture.layout, precision: training.precision, needsBackward: true),
       areShared: group.count == 1 || group.sharesMemory && training.exchange == .tree,
-      own: workerBytes(group, configuration, corpus, architecture, precision, plan, resuming: resuming),
+      own: workerBytes(group, configuration, corpus, architecture, plan, resuming: resuming),
       given: training.memoryLimit, key: "training.memory_limit", what: "training",
       remedy: "use a smaller data.window, data.streams or model, or more hosts")
   }

@@ -1,0 +1,200 @@
+import Checkpoints
+import Configuration
+import Corpus
+import Failures
+import Foundation
+import Interfaces
+import Kernels
+import Layers
+import Models
+import Sharding
+import Signals
+import Workers
+
+/// Language models on token streams.
+package final class LanguageModelTask: TrainingTask {
+  package var replica: any WorkerReplica { languageReplica }
+  package let budget: MemoryBudget
+  package let initialParameters: String?
+  private let architecture: LanguageArchitecture
+  private let languageReplica: Replica<Window>
+  private let source: StreamBatches
+  private let batch: Batch<Window>
+  private let evaluator: Evaluator?
+  private let corpus: CorpusReader
+  private let cell: Cell.Family
+
+  /// Collective.
+  ///
+  /// - Throws: ``WorkerFailure``, the same on all workers: what corpus, checkpoint or memory lack.
+  init(
+    _ group: any WorkerGroup, _ configuration: RunConfiguration, _ corpus: CorpusReader, _ arithmetic: Arithmetic,
+    resuming checkpoint: CheckpointReader?
+  ) throws {
+    (self.corpus, cell) = (corpus, configuration.model.cell)
+    let architecture = configuration.languageArchitecture(vocabularySize: corpus.vocabulary.count)
+    self.architecture = architecture
+    let plan = try group.agreeing { try Self.batchPlan(group, configuration, corpus) }
+    budget = try Self.memoryBudget(
+      group, configuration, corpus, architecture, plan, resuming: checkpoint != nil)
+    var loaded: String?
+    languageReplica = try Replica(
+      group, architecture, plan, arithmetic, precision: configuration.training.precision, TrainingMethod(configuration)
+    ) { parameters in
+      if let checkpoint {
+        try checkpoint.readParameters(into: parameters)
+      } else {
+        loaded = try configuration.initialize(parameters, architecture, corpus: corpus)
+      }
+    }
+    initialParameters = loaded
+    source = try group.agreeing {
+      try StopSignal.check()
+      let streams = try TokenStreams(
+        reader: corpus, split: .train, streams: plan.sequences, local: plan.sequences(of: group.rank),
+        window: plan.window, remainder: configuration.epochRemainder)
+      return StreamBatches(streams, plan, rank: group.rank)
+    }
+    batch = source.makeBatch()
+    evaluator = try group.agreeing { [weights = languageReplica.weights] in
+      try Self.makeEvaluator(group, configuration, corpus, architecture, weights)
+    }
+  }
+
+  /// How the batch is dealt out, with windows as long as the training split can fill.
+  private static func batchPlan(
+    _ group: any WorkerGroup, _ configuration: RunConfiguration, _ corpus: CorpusReader
+  ) throws -> BatchPlan {
+    let data = configuration.data
+    var steps: Int?
+    do {
+      let layout = try StreamLayout(
+        tokens: corpus.tokenCount(.train), streams: data.streams, window: data.window,
+        remainder: configuration.epochRemainder)
+      steps = layout.steps(inWindow: 0)
+    } catch {
+      // TokenStreams says so with the corpus's name; until then a batch of the least memory.
+      steps = 1
+    }
+    return BatchPlan(
+      window: data.window, steps: steps, sequences: data.streams, shards: configuration.training.gradientShards,
+      workers: group.count)
+  }
+
+  /// The evaluator of the validation split, on as many streams as training has, or as the split has tokens for.
+  private static func makeEvaluator(
+    _ group: any WorkerGroup, _ configuration: RunConfiguration, _ corpus: CorpusReader,
+    _ architecture: LanguageArchitecture, _ weights: PackedParameters
+  ) throws -> Evaluator? {
+    let tokens = corpus.tokenCount(.valid)
+    guard tokens > 0 else { return nil }
+    let streams = min(configuration.data.streams, tokens - 1)
+    let shards = min(configuration.training.gradientShards, streams)
+    guard streams >= 1, shards >= group.count else {
+      throw Failure(
+        .badData, "\(tokens) tokens are too few for \(group.count) workers", at: "\(corpus.directory), valid split",
+        remedy: "use fewer workers, or prepare the corpus with a larger valid split")
+    }
+    return try Evaluator(
+      group, source: try corpus.source(.valid), streams: streams, window: configuration.data.window, shards: shards
+    ) { try architecture.makeScorer(weights, $0, rank: group.rank) }
+  }
+
+  package var batchesPerEpoch: Int { source.batchesPerEpoch }
+  package var canValidate: Bool { evaluator != nil }
+  package var uninformedLoss: Double { log(Double(architecture.shape.vocabularySize)) }
+  package func targets(epoch: Int, index: Int) -> Int { source.targets(epoch: epoch, index: index) }
+  package func steps(epoch: Int, index: Int) -> Int { source.streams.steps(inWindow: index) }
+
+  package var reading: [(split: Split, range: Range<Int>)] {
+    [(.train, source.streams.tokens)] + (evaluator.map { [(.valid, $0.tokens)] } ?? [])
+  }
+
+  package func pass(
+    at position: BatchPosition, willFill: () throws -> Void, didPass: (any GradientModel) -> Void
+  ) -> Result<[Double], any Error> {
+    languageReplica.pass(
+      batch,
+      fill: {
+        try willFill()
+        try source.fill(batch, at: position)
+      }, didPass: didPass)
+  }
+
+  package func validate(progress: (Double) -> Void) throws -> Evaluation? {
+    try evaluator?.evaluateUnlessStopped(progress: progress)
+  }
+
+  package func description(resuming checkpoint: CheckpointReader?) -> [String] {
+    let (shape, plan) = (architecture.shape, languageReplica.plan)
+    let parameters = architecture.layout.parameters.reduce(0) { $0 + $1.count }
+    let left = source.streams.layout.tokensLeftOut
+    let leftOut = left == 0 ? "" : ", which leaves out \(grouped(left)) token\(left == 1 ? "" : "s")"
+    var lines = [
+      "model: \(cell.rawValue), \(shape.layers) × \(shape.hiddenSize), embedding "
+        + "\(shape.embeddingSize)\(shape.tied ? " (tied)" : ""), vocabulary \(grouped(shape.vocabularySize)), "
+        + "\(grouped(parameters)) parameters",
+      "data: \(corpus.directory), \(grouped(corpus.tokenCount(.train))) training tokens in \(plan.sequences) streams, "
+        + "\(grouped(batchesPerEpoch)) windows of \(plan.window) steps per epoch\(leftOut)",
+    ]
+    if let checkpoint, checkpoint.seal.formatVersion < 2 {
+      lines.append(
+        "the checkpoint is of an earlier version, which trained on all tokens of an epoch: from here on the order and "
+          + "number of steps differ from it (\(grouped(batchesPerEpoch)) steps per epoch\(leftOut))")
+    }
+    return lines
+  }
+}
+
+// MARK: - Positions
+
+extension LanguageModelTask {
+  package var trainingState: [String: Double] { ["corpus_tokens": Double(source.streams.layout.tokens)] }
+
+  package func streamPositions(window: Int) -> [Int64] {
+    let layout = source.streams.layout
+    return (0..<layout.streams).map { stream in
+      Int64(layout.start(of: stream) + min(window * layout.window, layout.predictions(of: stream)))
+    }
+  }
+
+  /// Where a run continues from a checkpoint.
+  ///
+  /// Version 1 trained on the last tokens of an epoch, which are left out now: a position among them is the start of the
+  /// next epoch.
+  /// - Throws: ``Failure`` (bad data) for another corpus, or a position that it does not have.
+  package func position(of checkpoint: CheckpointReader) throws -> TrainingPosition {
+    let layout = source.streams.layout
+    let header = checkpoint.header
+    var (epoch, window) = (header.epoch, header.window)
+    if checkpoint.seal.formatVersion < 2 {
+      let earlier = try StreamLayout(
+        tokens: layout.tokens, streams: layout.streams, window: layout.window, remainder: .kept)
+      if (layout.windowCount..<earlier.windowCount).contains(window) { (epoch, window) = (epoch + 1, 0) }
+    }
+    guard header.step >= 0, epoch >= 0, (0..<layout.windowCount).contains(window) else {
+      throw Failure(
+        .badData, "it stands at window \(header.window) of epoch \(header.epoch + 1), which this corpus does not have",
+        at: checkpoint.path, remedy: "give the corpus that the run was started with as data.corpus")
+    }
+    // With another length every stream but the first would go on somewhere else in the text.
+    if let tokens = header.trainingState.count("corpus_tokens"), tokens != layout.tokens {
+      throw Failure(
+        .badData,
+        "the run was trained on \(tokens) tokens, and the corpus \(corpus.directory) has \(layout.tokens)",
+        at: checkpoint.path,
+        remedy: "give the corpus that the run was started with as data.corpus, or start a new run with this checkpoint "
+          + "as model.initial_parameters")
+    }
+    // The digest is of the tokens: shards and path may have changed. Files of version 1 know no more than the length.
+    if let digest = header.corpusDigest, try corpus.contentDigest() != digest {
+      throw Failure(
+        .badData, "the run was trained on another text than the corpus \(corpus.directory) has, of the same vocabulary",
+        at: checkpoint.path,
+        remedy: "give the corpus that the run was started with as data.corpus, or start a new run with this checkpoint "
+          + "as model.initial_parameters")
+    }
+    return TrainingPosition(
+      step: header.step, epoch: epoch, window: window, tokens: try checkpoint.trainingCount("tokens"))
+  }
+}
