@@ -117,13 +117,15 @@ let package = Package(
     tests("WorkersTests", ["Workers", "WorkerScenarios", "Failures"]),
     tests("ParallelTests", ["TestSupport", "worker-scenarios"]),
     tests("ConfigurationTests", ["Configuration", "Optimizers", "Layers", "Interfaces", "Kernels", "Failures"]),
-    tests("CorpusTests", ["Corpus", "Interfaces", "HDF5", "Files", "Failures", crypto]),
+    tests("CorpusTests", ["TestSupport", "Corpus", "Interfaces", "HDF5", "Files", "Failures", crypto]),
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "TestSupport", "lockstep", "Kernels", "Layers", "Models", "Sharding", "Checkpoints", "Corpus", "Parameters",
+        "TestSupport", "lockstep", "Configuration", "Checkpoints", "Corpus", "Models", "Layers", "Interfaces",
+        "Kernels",
+        "Sharding", "Parameters",
       ],
-      exclude: ["Golden", "kneser_ney.py", "torch_logits.py"], swiftSettings: swiftSettings),
+      exclude: ["Golden", "kneser_ney.py", "torch_logits.py", "torch_trajectory.py"], swiftSettings: swiftSettings),
     tests(
       "TrainingTests",
       [

@@ -24,6 +24,8 @@ extension CheckpointHeader {
     try vocabulary.setAttribute("tokenizer", tokenizer)
     if let unknownToken { try vocabulary.setAttribute("unknown_token", unknownToken) }
 
+    if let labels { try file.createDataset("labels", labels) }
+
     let training = try file.createGroup("training")
     try training.setAttribute("step", step)
     try training.setAttribute("epoch", epoch)
@@ -66,6 +68,7 @@ extension CheckpointHeader {
       precision: try file.text("precision"),
       metricsBytes: try training.number("metrics_bytes"),
       creator: try file.attribute("creator"))
+    labels = try file.contains("labels") ? file.openDataset("labels").readTexts() : nil
     created = try file.attribute("created")
   }
 

@@ -17,6 +17,8 @@ package struct CheckpointHeader: Equatable, Sendable {
   package var tokenizer: String
   /// The tokens by id.
   package var vocabulary: [String]
+  /// Of a model that gives labels, by id.
+  package var labels: [String]?
   /// The token that stands for those outside the vocabulary, if there is one.
   package var unknownToken: String?
   package var optimizer: String

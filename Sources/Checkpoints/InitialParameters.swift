@@ -79,6 +79,13 @@ package final class InitialParameters: Sendable {
     return (try dataset.attribute("tokenizer"), try dataset.readTexts())
   }
 
+  /// The labels that rows of the output stand for; nil where the file does not say.
+  package func labels() throws -> [String]? {
+    // A dataset of this name in somebody else's file may be anything.
+    guard try vocabulary() != nil, try file.contains("labels"), try file.isDataset("labels") else { return nil }
+    return try file.openDataset("labels").readTexts()
+  }
+
   /// The file that a path means: itself, or where it is a run directory its latest checkpoint.
   /// - Throws: `Failure` (bad data) for a directory without one.
   package static func file(at path: String) throws -> String {

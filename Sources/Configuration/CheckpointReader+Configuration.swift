@@ -10,13 +10,21 @@ extension CheckpointReader {
   }
 
   /// The language model that the parameters are of.
-  package func architecture() throws -> LanguageArchitecture {
-    try savedConfiguration().languageArchitecture(vocabularySize: header.vocabulary.count)
+  ///
+  /// - Throws: ``Failure`` (bad data) where they are of a model for another task.
+  package func languageArchitecture() throws -> LanguageArchitecture {
+    let configuration = try savedConfiguration()
+    guard configuration.task == .languageModel else {
+      throw Failure(
+        .badData, "is a model for \(configuration.task.rawValue), not a language model", at: path,
+        remedy: "name a checkpoint of a run with task language_model")
+    }
+    return configuration.languageArchitecture(vocabularySize: header.vocabulary.count)
   }
 
   /// The weights, packed for reading.
   package func readWeights(_ arithmetic: Arithmetic) throws -> PackedParameters {
-    let weights = try PackedParameters(try architecture().layout, arithmetic, needsBackward: false)
+    let weights = try PackedParameters(try languageArchitecture().layout, arithmetic, needsBackward: false)
     try readParameters(into: weights.store)
     weights.pack()
     return weights

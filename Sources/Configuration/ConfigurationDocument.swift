@@ -35,6 +35,10 @@ struct ConfigurationDocument {
 
   private mutating func read(section key: Node, _ value: Node) throws(Failure) {
     let name = key.scalar?.string ?? ""
+    if RunConfiguration.keysByPath[name] != nil {
+      given[name] = GivenValue(content: Self.content(of: value), place: place(of: value), isOverride: false)
+      return
+    }
     guard RunConfiguration.sections.contains(name) else {
       throw UnknownKey(name: name, section: nil).failure(at: place(of: key))
     }

@@ -22,7 +22,8 @@ package struct ConfigurationKey: Sendable {
     var neutral: ConfigurationValue?
   }
 
-  package let section: String
+  /// The section that the key stands in; nil at the top.
+  package let section: String?
   package let name: String
   /// Markdown, without a full stop.
   package let meaning: String
@@ -36,7 +37,7 @@ package struct ConfigurationKey: Sendable {
   let store: @Sendable (ConfigurationValue, inout RunConfiguration) -> Void
 
   /// The key with its section, as in `--set`: `model.layers`.
-  package var path: String { "\(section).\(name)" }
+  package var path: String { section.map { "\($0).\(name)" } ?? name }
 
   /// Whether the key means something in `configuration`.
   func applies(to configuration: RunConfiguration) -> Bool {
@@ -53,8 +54,8 @@ package struct ConfigurationKey: Sendable {
     store: @escaping @Sendable (ConfigurationValue, inout RunConfiguration) -> Void
   ) {
     let parts = path.split(separator: ".").map(String.init)
-    precondition(parts.count == 2, "a key's path is section.name")
-    (section, name) = (parts[0], parts[1])
+    precondition((1...2).contains(parts.count), "a key's path is name or section.name")
+    (section, name) = (parts.count == 2 ? parts[0] : nil, parts[parts.count - 1])
     self.form = form
     self.meaning = meaning
     self.load = load

@@ -4,6 +4,8 @@ package struct DataConfiguration: Sendable, Equatable {
   package var corpus = ""
   /// B, contiguous streams in the global batch.
   package var streams = 20
+  /// Sentences in the global batch.
+  package var batch = 32
   /// T, time steps in a window of truncated backpropagation through time.
   package var window = 35
   /// Whether an epoch includes a last window of less than half the steps.
@@ -17,12 +19,20 @@ package struct DataConfiguration: Sendable, Equatable {
   static let keys: [ConfigurationKey] = [
     .path("data.corpus", \.data.corpus, "The directory that `lockstep prepare` wrote").required().freeOnResume(),
     .integer(
-      "data.streams", \.data.streams, 1...1_000_000, "Contiguous token streams in the batch, over all workers"),
+      "data.streams", \.data.streams, 1...1_000_000, "Contiguous token streams in the batch, over all workers"
+    )
+    .only(where: "task", is: ["language_model"]),
+    .integer("data.batch", \.data.batch, 1...1_000_000, "Sentences in the batch, over all workers")
+      .only(where: "task", is: ["tagging"]),
     .integer(
-      "data.window", \.data.window, 1...100_000, "Time steps in a window of truncated backpropagation through time"),
+      "data.window", \.data.window, 1...100_000, "Time steps in a window of truncated backpropagation through time"
+    )
+    .only(where: "task", is: ["language_model"]),
     .word(
       "data.last_window", \.data.lastWindow,
       "`drop`: an epoch leaves out a last window of less than half the steps; `keep`: it never does, as in PyTorch's "
-        + "word_language_model"),
+        + "word_language_model"
+    )
+    .only(where: "task", is: ["language_model"]),
   ]
 }

@@ -15,6 +15,8 @@ package struct ModelConfiguration: Sendable, Equatable {
   /// E, the length of an embedding vector.
   package var embeddingSize = 0
   package var tieWeights = false
+  /// Used by taggers only.
+  package var isBidirectional = false
   /// Probability that a unit is dropped between layers, in 0..<1.
   package var dropout = 0.0
   /// Added to the forget gate's initial bias; used by the LSTM only.
@@ -40,7 +42,14 @@ package struct ModelConfiguration: Sendable, Equatable {
       .derived("`hidden_size`") { $0.model.embeddingSize = $0.model.hiddenSize },
     .flag(
       "model.tie_weights", \.model.tieWeights,
-      "Use the embedding matrix as the softmax matrix; needs `embedding_size` = `hidden_size`"),
+      "Use the embedding matrix as the softmax matrix; needs `embedding_size` = `hidden_size`"
+    )
+    .only(where: "task", is: ["language_model"], orEquals: .flag(false)),
+    .flag(
+      "model.bidirectional", \.model.isBidirectional,
+      "Read each sentence in both directions, with `hidden_size` units each"
+    )
+    .only(where: "task", is: ["tagging"]),
     .number(
       "model.dropout", \.model.dropout, .halfOpen(0, 1),
       "Probability that a unit is dropped on the non-recurrent connections (Zaremba et al. 2014)"),

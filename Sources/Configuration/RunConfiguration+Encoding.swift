@@ -1,6 +1,12 @@
 extension RunConfiguration {
-  /// The keys of a section that mean something here and have a value, in the order of the table.
-  package func settings(inSection section: String) -> [(name: String, value: ConfigurationValue)] {
+  /// The keys of a section, nil for those at the top, that mean something here and have a value, in the order of the table.
+  /// A task is only told where it is not the usual one.
+  package func settings(inSection section: String?) -> [(name: String, value: ConfigurationValue)] {
+    if section == nil, task == .languageModel { return [] }
+    return settings(of: section)
+  }
+
+  private func settings(of section: String?) -> [(name: String, value: ConfigurationValue)] {
     Self.keys.compactMap { key in
       guard key.section == section, key.applies(to: self), let value = key.load(self) else { return nil }
       return (key.name, value)
@@ -12,6 +18,7 @@ extension RunConfiguration {
 extension RunConfiguration: Encodable {
   package func encode(to encoder: any Encoder) throws {
     var sections = encoder.container(keyedBy: Name.self)
+    for (name, value) in settings(inSection: nil) { try sections.encode(value, forKey: Name(stringValue: name)) }
     for section in Self.sections {
       var members = sections.nestedContainer(keyedBy: Name.self, forKey: Name(stringValue: section))
       for (name, value) in settings(inSection: section) {

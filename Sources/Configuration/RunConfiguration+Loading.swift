@@ -69,8 +69,8 @@ extension RunConfiguration {
       switch key.fallback {
       case .required:
         throw Failure(
-          .usage, "'\(key.path)' is missing", at: document.place(ofSection: key.section),
-          remedy: "add '\(key.name)' to section '\(key.section)': \(key.form.description)")
+          .usage, "'\(key.path)' is missing", at: document.place(ofSection: key.section ?? ""),
+          remedy: "add '\(key.name)' to section '\(key.section ?? "")': \(key.form.description)")
       case .derived(_, let derive): if key.applies(to: self) { derive(&self) }
       case .initial, .absent: break
       }

@@ -14,6 +14,15 @@ extension RunConfiguration {
       dropout: dropout, forgetBias: model.forgetBias)
   }
 
+  /// The tagger that this configuration describes.
+  package func taggerArchitecture(vocabularySize: Int, labels: Int) -> TaggerArchitecture {
+    TaggerArchitecture(
+      .init(
+        cell: cell, vocabularySize: vocabularySize, labels: labels, embeddingSize: model.embeddingSize,
+        hiddenSize: model.hiddenSize, layers: model.layers, isBidirectional: model.isBidirectional),
+      dropout: dropout, forgetBias: model.forgetBias)
+  }
+
   /// The recurrent cell with its variant.
   package var cell: Cell {
     switch model.cell {

@@ -1,11 +1,13 @@
 extension RunConfiguration {
   /// All keys as Markdown tables, one for each section.
   package static var reference: String {
-    sections.map { section in
+    ([nil] + sections).map { section in
       let rows = keys.filter { $0.section == section }.map { key in
         "| `\(key.name)` | \(key.form.description) | \(defaultText(key)) | \(key.meaning)\(conditionText(key)) |\n"
       }
-      return "### `\(section)`\n\n| key | value | default | meaning |\n| --- | --- | --- | --- |\n" + rows.joined()
+      return
+        "### \(section.map { "`\($0)`" } ?? "At the top")\n\n| key | value | default | meaning |\n| --- | --- | --- | --- |\n"
+        + rows.joined()
     }.joined(separator: "\n")
   }
 

@@ -23,6 +23,17 @@ extension RunConfiguration {
     }
   }
 
+  /// Sequences of the global batch: token streams, or sentences.
+  package var sequences: Int {
+    switch task {
+    case .languageModel: data.streams
+    case .tagging: data.batch
+    }
+  }
+
+  /// The key that ``sequences`` is set by.
+  package var sequencesKey: String { task == .languageModel ? "data.streams" : "data.batch" }
+
   /// Positions of a batch are counted in 32 bits.
   package static let mostPositions = Int(Int32.max)
 
@@ -46,7 +57,9 @@ extension RunConfiguration {
       remedy: "make them equal, or set tie_weights to false"),
     Rule(
       key: "data.window",
-      isBroken: { $0.data.window * $0.data.streams > RunConfiguration.mostPositions },
+      isBroken: {
+        $0.task == .languageModel && $0.data.window * $0.data.streams > RunConfiguration.mostPositions
+      },
       what: {
         "'data.window' × 'data.streams' is \($0.data.window * $0.data.streams) positions in a batch, more than "
           + "\(RunConfiguration.mostPositions)"
@@ -54,11 +67,18 @@ extension RunConfiguration {
       remedy: "make one of them smaller"),
     Rule(
       key: "training.gradient_shards",
-      isBroken: { $0.training.gradientShards > $0.data.streams },
+      isBroken: { $0.task == .languageModel && $0.training.gradientShards > $0.data.streams },
       what: {
         "'training.gradient_shards' is \($0.training.gradientShards), but there are only \($0.data.streams) streams"
       },
       remedy: "give at most as many shards as 'data.streams'"),
+    Rule(
+      key: "training.gradient_shards",
+      isBroken: { $0.task == .tagging && $0.training.gradientShards > $0.data.batch },
+      what: {
+        "'training.gradient_shards' is \($0.training.gradientShards), but a batch has only \($0.data.batch) sentences"
+      },
+      remedy: "give at most as many shards as 'data.batch'"),
     Rule(
       key: "training.steps",
       isBroken: { $0.training.epochs != nil && $0.training.steps != nil },

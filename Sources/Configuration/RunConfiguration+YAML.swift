@@ -3,7 +3,7 @@ extension RunConfiguration {
   ///
   /// Keys without a meaning here (Adam's `beta1` under SGD) and absent ones are left out.
   package var yaml: String {
-    var text = ""
+    var text = settings(inSection: nil).map { "\($0.name): \($0.value.yaml)\n" }.joined()
     for section in Self.sections {
       text += "\(section):\n"
       for (name, value) in settings(inSection: section) { text += "  \(name): \(value.yaml)\n" }

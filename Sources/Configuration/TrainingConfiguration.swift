@@ -74,14 +74,18 @@ package struct TrainingConfiguration: Sendable, Equatable {
     ).freeOnResume(),
     .word(
       "training.loss_reduction", \.training.lossReduction,
-      "`token_mean`: mean over all tokens; `window_sum`: sum over the window's steps, mean over streams (PTB papers)"),
+      "`token_mean`: mean over all tokens; `window_sum`: sum over the window's steps, mean over streams (PTB papers)"
+    )
+    .only(where: "task", is: ["language_model"], orEquals: .word("token_mean")),
     .number("training.clip_norm", \.training.clipNorm, .atLeast(0), "Largest global norm of the gradient; 0 = off")
       .freeOnResume(),
     .integer(
       "training.gradient_shards", \.training.gradientShards, 1...4096,
       "Shards whose gradients are added up along one fixed tree; the most workers that a run can have"
     )
-    .derived("8, or `data.streams` if that is less") { $0.training.gradientShards = min(8, $0.data.streams) },
+    .derived("8, or `data.streams` or `data.batch` if that is less") {
+      $0.training.gradientShards = min(8, $0.sequences)
+    },
     .word(
       "training.exchange", \.training.exchange,
       "`tree`: the same bits on any number of workers; `allreduce`: the message library's own sum"

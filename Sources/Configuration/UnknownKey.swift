@@ -36,7 +36,7 @@ struct UnknownKey {
 
   /// The sections that do have a key of this name, quoted.
   private func homes() -> [String] {
-    RunConfiguration.keys.filter { $0.name == name }.map { "'\($0.section)'" }
+    RunConfiguration.keys.filter { $0.name == name }.compactMap { $0.section.map { "'\($0)'" } }
   }
 
   /// How many slips of the pen make a name too different to be taken for another.

@@ -1,6 +1,7 @@
 import Failures
 import Files
 import HDF5
+import Interfaces
 
 /// What `manifest.h5` says: the vocabulary, and which shard files hold the tokens of which split.
 ///
@@ -17,6 +18,8 @@ package struct CorpusManifest: Sendable, Equatable {
     /// The name of the file in the corpus directory.
     package let file: String
     package let tokens: Int
+    /// Sequences of a labelled corpus; nil in a text corpus, which is one.
+    package var sequences: Int?
     /// The size of the file.
     package let bytes: Int
     /// The digest that the shard's seal states: of all that follows its first block. In version 1 that of the whole file.
@@ -29,6 +32,7 @@ package struct CorpusManifest: Sendable, Equatable {
     /// How many tokens are `<unk>`.
     package let unknownTokens: Int
     package var tokens: Int { shards.reduce(0) { $0 + $1.tokens } }
+    package var sequences: Int { shards.reduce(0) { $0 + ($1.sequences ?? 0) } }
   }
 
   /// 1, or the version of its seal.
@@ -37,6 +41,10 @@ package struct CorpusManifest: Sendable, Equatable {
   /// ISO 8601, UTC.
   package let created: String
   package let vocabulary: Vocabulary
+  /// What the corpus is for.
+  package var task = TaskName.languageModel
+  /// The labels of a labelled corpus, by id.
+  package var labels: [String] = []
   package let splits: [Split: SplitTable]
   /// Of ``ContentDigest``; nil in version 1.
   let contentDigest: String?
@@ -61,6 +69,10 @@ extension CorpusManifest {
     try file.setAttribute("creator", creator)
     try file.setAttribute("created", created)
     try file.setAttribute("tokenizer", vocabulary.tokenizer.rawValue)
+    if task != .languageModel {
+      try file.setAttribute("task", task.rawValue)
+      try file.createDataset("labels", labels)
+    }
     if let contentDigest { try file.setAttribute("content_digest", contentDigest) }
     try file.createDataset("vocabulary", vocabulary.tokens)
     if let trainCounts { try file.createDataset("train_counts", trainCounts.map { UInt64($0) }) }
@@ -74,6 +86,9 @@ extension CorpusManifest {
       try columns.createDataset("tokens", table.shards.map { UInt64($0.tokens) })
       try columns.createDataset("bytes", table.shards.map { UInt64($0.bytes) })
       try columns.createDataset("sha256", table.shards.map(\.sha256))
+      if task != .languageModel {
+        try columns.createDataset("sequences", table.shards.map { UInt64($0.sequences ?? 0) })
+      }
     }
     try file.close()
     try Seal.write(to: path, as: .corpusManifest)
@@ -119,9 +134,10 @@ extension CorpusManifest {
     } catch let failure as Failure {
       throw Failure(.badData, failure.what, at: "\(path):/vocabulary")
     }
+    (task, labels) = try Self.readTask(file, at: path)
     var splits: [Split: SplitTable] = [:]
     for split in Split.allCases where try file.contains("splits/\(split)") {
-      splits[split] = try Self.readTable(file.openGroup("splits/\(split)"), at: "\(path):/splits/\(split)")
+      splits[split] = try Self.readTable(file.openGroup("splits/\(split)"), task, at: "\(path):/splits/\(split)")
     }
     guard !splits.isEmpty else { throw Failure(.badData, "lists no shards", at: "\(path):/splits") }
     self.splits = splits
@@ -147,23 +163,46 @@ extension CorpusManifest {
     }
   }
 
-  private static func readTable(_ group: H5Group, at place: String) throws -> SplitTable {
+  /// Files of version 1, and text corpora, name no task.
+  private static func readTask(_ file: H5File, at path: String) throws -> (TaskName, [String]) {
+    guard try file.hasAttribute("task") else { return (.languageModel, []) }
+    let name: String = try file.attribute("task")
+    guard let task = TaskName(rawValue: name), task != .languageModel else {
+      throw Failure(
+        .badData, "is for an unknown task, '\(name)'", at: path,
+        remedy: "open it with the version of lockstep that wrote it")
+    }
+    let labels = try file.openDataset("labels").readTexts()
+    guard !labels.isEmpty, labels.count <= Int(Int32.max), Set(labels.map { Array($0.utf8) }).count == labels.count
+    else {
+      throw Failure(.badData, "are none, or one is there twice", at: "\(path):/labels")
+    }
+    return (task, labels)
+  }
+
+  private static func readTable(_ group: H5Group, _ task: TaskName, at place: String) throws -> SplitTable {
     let files = try group.openDataset("file").readTexts()
     let tokens = try group.openDataset("tokens").read(as: Int.self)
     let bytes = try group.openDataset("bytes").read(as: Int.self)
     let digests = try group.openDataset("sha256").readTexts()
-    guard !files.isEmpty, [tokens.count, bytes.count, digests.count].allSatisfy({ $0 == files.count }) else {
+    let sequences =
+      task == .languageModel ? tokens.map { _ in 1 } : try group.openDataset("sequences").read(as: Int.self)
+    guard !files.isEmpty, [tokens.count, bytes.count, digests.count, sequences.count].allSatisfy({ $0 == files.count })
+    else {
       throw Failure(.badData, "the columns of the shard table differ in length", at: place)
     }
     // A name with a slash would reach outside the corpus; a count is a length that memory is asked for, and counts are
     // added up.
     guard files.count <= CorpusRecipe.mostShards, files.allSatisfy({ !$0.contains("/") && !$0.isEmpty }),
-      tokens.allSatisfy({ $0 > 0 && $0 < 1 << 46 }), bytes.allSatisfy({ $0 > 0 && $0 < 1 << 46 })
+      tokens.allSatisfy({ $0 > 0 && $0 < 1 << 46 }), bytes.allSatisfy({ $0 > 0 && $0 < 1 << 46 }),
+      zip(sequences, tokens).allSatisfy({ $0 > 0 && $0 <= $1 })
     else {
       throw Failure(.badData, "the shard table holds an impossible file name, token count or size", at: place)
     }
     let shards = files.indices.map {
-      Shard(file: files[$0], tokens: tokens[$0], bytes: bytes[$0], sha256: digests[$0])
+      Shard(
+        file: files[$0], tokens: tokens[$0], sequences: task == .languageModel ? nil : sequences[$0], bytes: bytes[$0],
+        sha256: digests[$0])
     }
     let unknownTokens = try group.attribute("unknown_tokens", as: Int.self)
     let table = SplitTable(shards: shards, unknownTokens: unknownTokens)

@@ -2,21 +2,26 @@ import Crypto
 import Failures
 import Files
 import HDF5
+import Interfaces
 import Synchronization
 
-/// A corpus directory, open for reading from any thread.
+/// A corpus directory, open for reading from any thread: token by token where it is a text, as ``LabelledSplit`` where its
+/// sequences have labels.
 package final class CorpusReader: Sendable {
   package let directory: String
   package let manifest: CorpusManifest
+  private let files: [Split: [ShardFile]]
+  /// Of a text corpus.
   private let sources: [Split: ShardedTokens]
   /// What version 1 does not store, once it was computed.
   private let computed = Mutex<(contentDigest: String, trainCounts: [Int])?>(nil)
 
   /// Opens the manifest and looks at the shard files' sizes; reads no tokens.
   ///
-  /// - Throws: ``Failure`` or `H5Error` (bad data) where the directory is not a corpus, of another version, or a shard
-  ///   is missing or has another size than the manifest says.
-  package init(directory name: String) throws {
+  /// - Parameter task: what the corpus is opened for; nil: whatever it is for.
+  /// - Throws: ``Failure`` or `H5Error` (bad data) where the directory is not a corpus, of another version, for another
+  ///   task, or a shard is missing or has another size than the manifest says.
+  package init(directory name: String, for task: TaskName? = .languageModel) throws {
     let directory = name.count > 1 && name.hasSuffix("/") ? String(name.dropLast()) : name
     let path = "\(directory)/\(CorpusManifest.fileName)"
     guard FileIdentity(of: directory) != nil else {
@@ -30,27 +35,37 @@ package final class CorpusReader: Sendable {
         remedy: "make one with 'lockstep prepare TEXT --output DIR'")
     }
     let manifest = try CorpusManifest(readingFrom: path)
+    if let task, manifest.task != task {
+      throw Failure(
+        .badData, "is a corpus for \(manifest.task.rawValue), not for \(task.rawValue)", at: directory,
+        remedy: "give a corpus that 'lockstep prepare --task \(task.rawValue)' has made")
+    }
     self.directory = directory
     self.manifest = manifest
-    sources = try manifest.splits.mapValues { table in
-      ShardedTokens(
-        shards: try table.shards.map {
-          try ShardFile(directory: directory, entry: $0, formatVersion: manifest.formatVersion)
-        }, vocabularySize: manifest.vocabulary.count)
+    files = try manifest.splits.mapValues { table in
+      try table.shards.map { try ShardFile(directory: directory, entry: $0, formatVersion: manifest.formatVersion) }
     }
+    sources =
+      manifest.task == .languageModel
+      ? files.mapValues { ShardedTokens(shards: $0, vocabularySize: manifest.vocabulary.count) } : [:]
   }
 
   package var vocabulary: Vocabulary { manifest.vocabulary }
 
   /// 0 where the corpus has no such split.
-  package func tokenCount(_ split: Split) -> Int { sources[split]?.count ?? 0 }
+  package func tokenCount(_ split: Split) -> Int { manifest.splits[split]?.tokens ?? 0 }
+
+  /// Of a labelled corpus; 0 where it has no such split.
+  package func sequenceCount(_ split: Split) -> Int { manifest.splits[split]?.sequences ?? 0 }
 
   /// - Throws: ``Failure`` (bad data) where the corpus has no such split.
   package func source(_ split: Split) throws -> any TokenSource {
-    guard let source = sources[split] else {
-      throw Failure(.badData, "the corpus has no \(split) split", at: directory, remedy: "run 'lockstep prepare' again")
-    }
+    guard let source = sources[split] else { throw lacks(split) }
     return source
+  }
+
+  func lacks(_ split: Split) -> Failure {
+    Failure(.badData, "the corpus has no \(split) split", at: directory, remedy: "run 'lockstep prepare' again")
   }
 
   /// Reads the tokens at `range` of a split; `ids` has the length of the range.
@@ -65,7 +80,7 @@ package final class CorpusReader: Sendable {
     for shard in Split.allCases.flatMap(shardFiles) { try shard.verify() }
   }
 
-  func shardFiles(of split: Split) -> [ShardFile] { sources[split]?.shards ?? [] }
+  func shardFiles(of split: Split) -> [ShardFile] { files[split] ?? [] }
 }
 
 // MARK: - All shards

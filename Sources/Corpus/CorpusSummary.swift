@@ -1,4 +1,5 @@
 import Failures
+import Interfaces
 
 /// What `lockstep inspect` says of a corpus directory.
 package struct CorpusSummary: Codable, Sendable, Equatable {
@@ -19,10 +20,12 @@ package struct CorpusSummary: Codable, Sendable, Equatable {
     package let name: String
     package let tokens: Int
     package let unknownTokens: Int
+    /// Of a labelled corpus.
+    package let sequences: Int?
     package let shards: [ShardEntry]
 
     enum CodingKeys: String, CodingKey {
-      case name, tokens, shards
+      case name, tokens, sequences, shards
       case unknownTokens = "unknown_tokens"
     }
   }
@@ -32,8 +35,11 @@ package struct CorpusSummary: Codable, Sendable, Equatable {
   package let digestOK: Bool
   package let creator: String
   package let created: String
+  package let task: TaskName
   package let tokenizer: Tokenizer
   package let vocabularySize: Int
+  /// Of a labelled corpus.
+  package let labels: [String]?
   package let splits: [SplitSummary]
   /// Of all tokens; nil in version 1.
   package let contentDigest: String?
@@ -41,7 +47,7 @@ package struct CorpusSummary: Codable, Sendable, Equatable {
   package private(set) var damage: Failure? = nil
 
   enum CodingKeys: String, CodingKey {
-    case kind, creator, created, tokenizer, splits
+    case kind, creator, created, task, tokenizer, labels, splits
     case formatVersion = "format_version"
     case digestOK = "digest_ok"
     case vocabularySize = "vocabulary_size"
@@ -51,12 +57,14 @@ package struct CorpusSummary: Codable, Sendable, Equatable {
   /// Opens the corpus and compares the digest of every shard.
   /// - Throws: ``Failure`` or `H5Error` (bad data) where it can't be opened; a digest that differs is not thrown.
   package init(directory: String) throws {
-    let reader = try CorpusReader(directory: directory)
+    let reader = try CorpusReader(directory: directory, for: nil)
     let manifest = reader.manifest
     kind = "corpus"
     formatVersion = manifest.formatVersion
     creator = manifest.creator
     created = manifest.created
+    task = manifest.task
+    labels = manifest.task == .languageModel ? nil : manifest.labels
     tokenizer = manifest.vocabulary.tokenizer
     vocabularySize = manifest.vocabulary.count
     contentDigest = manifest.contentDigest
@@ -65,6 +73,7 @@ package struct CorpusSummary: Codable, Sendable, Equatable {
       guard let table = manifest.splits[split] else { return nil }
       return SplitSummary(
         name: split.rawValue, tokens: table.tokens, unknownTokens: table.unknownTokens,
+        sequences: manifest.task == .languageModel ? nil : table.sequences,
         shards: try reader.shardFiles(of: split).map { file in
           let failure: Failure?
           do {

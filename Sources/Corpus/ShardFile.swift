@@ -75,23 +75,34 @@ final class ShardFile: Sendable {
     return false
   }
 
-  /// Opens the dataset of token ids.
+  /// Opens the dataset of token ids of a text corpus.
   /// - Throws: ``Failure`` or `H5Error` (bad data) where the file is not the shard that the manifest names.
-  func open() throws -> H5Dataset {
+  func open() throws -> H5Dataset { try open("tokens", count: entry.tokens, in: openFile()) }
+
+  /// Opens the file.
+  /// - Throws: ``Failure`` or `H5Error` (bad data) where it is not the shard that the manifest names.
+  func openFile() throws -> H5File {
     var version = formatVersion
     if formatVersion > 1 { version = try checkSeal(of: PosixFile(path)).formatVersion }
     let file = try H5File.open(path)
     try CorpusManifest.checkFormat(of: file, at: path, CorpusManifest.shardFormat, version: version)
-    let dataset = try file.openDataset("tokens")
+    return file
+  }
+
+  /// Opens a dataset of `count` unsigned integers.
+  /// - Throws: ``Failure`` or `H5Error` (bad data) where it is another.
+  func open(_ name: String, count: Int, in file: H5File) throws -> H5Dataset {
+    let dataset = try file.openDataset(name)
     let shape = try dataset.shape()
-    guard shape == [entry.tokens] else {
+    guard shape == [count] else {
       throw Failure(
-        .badData, "has shape \(shape) where the manifest says [\(entry.tokens)]", at: "\(path):/tokens",
+        .badData, "has shape \(shape) where the manifest says [\(count)]", at: "\(path):/\(name)",
         remedy: SealedFormat.corpusShard.remedy)
     }
     guard [.uint8, .uint16, .uint32].contains(try dataset.elementType()) else {
       throw Failure(
-        .badData, "does not hold unsigned integers", at: "\(path):/tokens", remedy: SealedFormat.corpusShard.remedy)
+        .badData, "does not hold unsigned integers", at: "\(path):/\(name)",
+        remedy: SealedFormat.corpusShard.remedy)
     }
     return dataset
   }

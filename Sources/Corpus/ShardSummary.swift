@@ -60,7 +60,7 @@ package struct ShardSummary: Codable, Sendable, Equatable {
     }
     let file = try H5File.open(path)
     try CorpusManifest.checkFormat(of: file, at: path, CorpusManifest.shardFormat, version: formatVersion)
-    let dataset = try file.openDataset("tokens")
+    let dataset = try file.openDataset(file.contains("source") ? "source/tokens" : "tokens")
     let shape = try dataset.shape()
     kind = "shard"
     split = try file.attribute("split")

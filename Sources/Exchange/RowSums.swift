@@ -136,7 +136,8 @@ final class RowSums {
       return cursor.areWholeRows ? cursor.values + holders.offset : cursor.values
     case .both(let left, let right):
       let a = evaluate(left, &holders, &cursors, depth: depth)
-      let b = evaluate(right, &holders, &cursors, depth: depth + 1)
+      // The partial sum of this depth is free unless the left sum may stand in it.
+      let b = evaluate(right, &holders, &cursors, depth: a == nil ? depth : depth + 1)
       guard let a, let b else { return a ?? b }
       let partial = partialSums.pointer + depth * parameter.columns
       arithmetic.sum(a, b, into: partial, count: holders.count)

@@ -55,6 +55,14 @@ package protocol Scorer<Input>: AnyObject {
   func score(_ batch: Batch<Input>, nats: inout [Double]) throws
 }
 
+/// Measures a model's loss and gives its answers from one forward pass.
+package protocol Predictor<Input>: Scorer {
+  /// As ``score(_:nats:)``.
+  ///
+  /// - Parameter answers: written: the most probable class of each unit.
+  func predict(_ batch: Batch<Input>, nats: inout [Double], answers: inout [Int32]) throws
+}
+
 /// Extends texts one token at a time.
 package protocol StepDecoder: AnyObject {
   /// Forgets all texts.

@@ -31,8 +31,10 @@ package final class FullSoftmax {
   ///   - input: [T·B, H]
   ///   - targets: by row; negative: the row is masked, its loss is zero.
   ///   - start: where the subtree's units begin in `nats`.
+  ///   - didMultiply: called with the products of some units, the bias not yet added, and the places of these units.
   package func losses(
-    _ input: MatrixView, targets: Buffer<Int32>, units: ShardRows, into nats: inout [Double], from start: Int
+    _ input: MatrixView, targets: Buffer<Int32>, units: ShardRows, into nats: inout [Double], from start: Int,
+    didMultiply: (MatrixView, Range<Int>) -> Void = { _, _ in }
   ) throws {
     // A row's loss depends on that row alone, so a block may hold the rows of several shards.
     for first in stride(from: 0, to: units.count, by: rows) {
@@ -41,6 +43,7 @@ package final class FullSoftmax {
       let block = logits.matrix(range.count, weight.rows)
       try product.multiply(gathered.inputs(0..<range.count), into: block)
       let places = (start + range.lowerBound)..<(start + range.upperBound)
+      didMultiply(block, places)
       nats[places].withUnsafeMutableBufferPointer { losses in
         guard let losses = losses.baseAddress else { return }
         weights.arithmetic.softmaxLoss(

@@ -11,10 +11,15 @@ package struct Pass {
   package let sequences: Int
   /// One for each sequence; read by dropout alone.
   package let keys: [SequenceKey]
+  /// Time steps of each sequence; nil where all have T.
+  package let lengths: [Int]?
   package let observer: any PassObserver
 
-  package init(steps: Int, sequences: Int, keys: [SequenceKey], observer: any PassObserver) {
-    (self.steps, self.sequences, self.keys, self.observer) = (steps, sequences, keys, observer)
+  package init(
+    steps: Int, sequences: Int, lengths: [Int]? = nil, keys: [SequenceKey], observer: any PassObserver
+  ) {
+    (self.steps, self.sequences, self.lengths) = (steps, sequences, lengths)
+    (self.keys, self.observer) = (keys, observer)
   }
 
   /// T·B

@@ -9,6 +9,17 @@ package protocol RecurrentLayer: AnyObject {
 
   /// Returns the layer's output, [T·B, directions·H], valid until the next forward.
   func forward(_ pass: Pass) throws -> MatrixView
+
+  /// The way back, for training.
+  ///
+  /// - Parameters:
+  ///   - input: that of the layer's input.
+  ///   - rows: T·B, at most.
+  ///   - addends: takes what the layer completes after its input's own addends.
+  func makeBackward(
+    input: any LayerInputBackward, _ weights: PackedParameters, rows: Int, sequences: Int, _ workspace: Workspace,
+    _ addends: inout AddendList
+  ) throws -> any RecurrentLayerBackward
 }
 
 /// Backpropagation through a ``RecurrentLayer``.
@@ -47,6 +58,13 @@ package final class ForwardLayer: RecurrentLayer {
     workspace.probe?.visit("input product of \(cell.parameters.layerName)", gates, streams: pass.sequences)
     try cell.forward(pass)
     return cell.hidden.after(pass)
+  }
+
+  package func makeBackward(
+    input: any LayerInputBackward, _ weights: PackedParameters, rows: Int, sequences: Int, _ workspace: Workspace,
+    _ addends: inout AddendList
+  ) throws -> any RecurrentLayerBackward {
+    try ForwardLayerBackward(self, input: input, weights, sequences: sequences, workspace, &addends)
   }
 }
 

@@ -27,8 +27,10 @@ package final class RecurrentStack {
     self.sequences = sequences
     inputs = parameters.dropFirst().map { DenseInput($0, weights, workspace) }
     let inputs = [first] + inputs
-    layers = try zip(parameters, inputs).map { cells, input in
-      try ForwardLayer(cells[0], weights, input: input, steps: steps, sequences: sequences, workspace)
+    layers = try zip(parameters, inputs).map { cells, input -> any RecurrentLayer in
+      cells.count == 1
+        ? try ForwardLayer(cells[0], weights, input: input, steps: steps, sequences: sequences, workspace)
+        : try BidirectionalLayer(cells, weights, input: input, steps: steps, sequences: sequences, workspace)
     }
     outputDropout = try dropout.map {
       try StackDropout($0, rows: steps * sequences, columns: parameters.map(\.outputSize), weights.arithmetic)
@@ -44,6 +46,14 @@ package final class RecurrentStack {
       if let outputDropout { x = outputDropout.forward(x, layer: index, pass) }
     }
     return x
+  }
+
+  /// Sets the states that a batch starts from to zero: for sequences that are not carried over.
+  package func beginSequences(_ pass: Pass) {
+    for cell in layers.lazy.flatMap(\.cells) {
+      cell.hidden.slot(0, pass.sequences).fill(0)
+      cell.cellState?.slot(0, pass.sequences).fill(0)
+    }
   }
 
   /// Carries the final states over to the next batch.
@@ -65,7 +75,12 @@ package final class RecurrentStack {
 
   /// Floats that the tapes of a stack take, of T·B = `rows` positions.
   package static func floats(_ parameters: [[CellParameters]], rows: Int, sequences: Int, training: Bool) -> Int {
-    parameters.joined().reduce(0) { total, cell in
+    let both = parameters.filter { $0.count == 2 }.reduce(0) { total, cells in
+      // Outputs side by side, and the reverse direction's gates in the order of the text.
+      let (h, gates) = (cells[0].hiddenSize, cells[1].gateColumns)
+      return total + rows * (2 * h + gates) + (training ? rows * (h + gates) : 0)
+    }
+    return parameters.joined().reduce(both) { total, cell in
       let (h, gates) = (cell.hiddenSize, cell.gateColumns)
       let states = (rows + sequences) * h
       let tape =
@@ -129,10 +144,9 @@ package final class RecurrentStackBackward {
     for index in stack.layers.indices.reversed() {
       let input =
         try index == 0 ? first(&addends) : DenseInputBackward(stack.inputs[index - 1], stack.weights, &addends)
-      guard let layer = stack.layers[index] as? ForwardLayer else { preconditionFailure("a layer of another kind") }
       layers.insert(
-        try ForwardLayerBackward(
-          layer, input: input, stack.weights, sequences: stack.sequences, stack.workspace, &addends), at: 0)
+        try stack.layers[index].makeBackward(
+          input: input, stack.weights, rows: rows, sequences: stack.sequences, stack.workspace, &addends), at: 0)
     }
     self.layers = layers
     let widest = Self.widest(stack.parameters)

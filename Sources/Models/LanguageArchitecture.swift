@@ -36,6 +36,7 @@ package struct LanguageArchitecture: Architecture {
     }
   }
 
+  package var hasEqualBatches: Bool { true }
   package let shape: Shape
   package let layout: ParameterLayout
   /// Of the non-recurrent connections (Zaremba et al. 2014), in training; nil: none.
@@ -69,8 +70,9 @@ package struct LanguageArchitecture: Architecture {
     self.layout = layout
   }
 
-  /// The name under which files of a tied model may hold the table once more: PyTorch's state has both.
-  package var tiedAlias: String? { shape.tied ? Self.decoderName : nil }
+  package var alias: ParameterAlias? {
+    shape.tied ? ParameterAlias(name: Self.decoderName, of: table) : nil
+  }
 
   private static let decoderName = "decoder.weight"
 
@@ -83,10 +85,6 @@ package struct LanguageArchitecture: Architecture {
     _ weights: PackedParameters, _ plan: BatchPlan, rank: Int, memory: FloatMemory, _ workspace: Workspace
   ) throws -> any TrainableModel<Window> {
     try LanguageModel(self, weights, plan, rank: rank, memory: memory, workspace)
-  }
-
-  package func makeScorer(_ weights: PackedParameters, _ plan: BatchPlan, rank: Int) throws -> any Scorer<Window> {
-    try LanguageScorer(self, weights, plan, rank: rank)
   }
 
   /// Floating-point operations of one training step over `tokens` tokens in `streams` streams: two for each multiply-add

@@ -49,10 +49,10 @@ extension RunConfiguration {
     fingerprint.add(
       "--resume", resume.map { names.contains($0) ? $0 : "a checkpoint" } ?? "not given",
       remedy: "start all ranks with the same command")
-    for section in Self.sections {
+    for section in [nil] + Self.sections {
       for (name, value) in settings(inSection: section) {
         if case .path = value { continue }
-        fingerprint.add("\(section).\(name)", value.yaml, remedy: remedy)
+        fingerprint.add(section.map { "\($0).\(name)" } ?? name, value.yaml, remedy: remedy)
       }
     }
     fingerprint.add(

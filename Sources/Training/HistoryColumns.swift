@@ -31,12 +31,14 @@ struct ValidColumns {
   mutating func append(_ record: ValidationRecord) { records.append(record) }
 
   var table: HistoryTable {
-    HistoryTable([
-      .init("step", .integers(records.map { Int64($0.step) })),
-      .init("epoch", .integers(records.map { Int64($0.epoch) })),
-      .init("valid_nats_per_token", .reals(records.map(\.natsPerToken))),
-      .init("valid_perplexity", .reals(records.map { exp($0.natsPerToken) })),
-    ])
+    let accuracies = records.compactMap(\.accuracy)
+    return HistoryTable(
+      [
+        .init("step", .integers(records.map { Int64($0.step) })),
+        .init("epoch", .integers(records.map { Int64($0.epoch) })),
+        .init("valid_nats_per_token", .reals(records.map(\.natsPerToken))),
+        .init("valid_perplexity", .reals(records.map { exp($0.natsPerToken) })),
+      ] + (accuracies.isEmpty ? [] : [.init("valid_accuracy", .reals(accuracies))]))
   }
 }
 
@@ -56,7 +58,10 @@ extension HistoryTable {
   /// The rows of a validation history.
   var validationRecords: [ValidationRecord] {
     let (step, epoch, loss) = (integers("step"), integers("epoch"), reals("valid_nats_per_token"))
-    return (0..<rowCount).map { ValidationRecord(step: step[$0], epoch: epoch[$0], natsPerToken: loss[$0]) }
+    let accuracy = self["valid_accuracy"] == nil ? nil : reals("valid_accuracy")
+    return (0..<rowCount).map {
+      ValidationRecord(step: step[$0], epoch: epoch[$0], natsPerToken: loss[$0], accuracy: accuracy?[$0])
+    }
   }
 
   /// The whole numbers of a column; 0 where the file has other ones or none. A history is told, not computed with.

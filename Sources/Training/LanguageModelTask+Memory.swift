@@ -45,7 +45,7 @@ extension LanguageModelTask {
     let shards = min(training.gradientShards, streams)
     if streams >= 1, shards >= group.count {
       bytes +=
-        (try? Evaluator.workerBytes(
+        (try? evaluationBytes(
           architecture, precision: training.precision, tokens: corpus.tokenCount(.valid), streams: streams,
           window: configuration.data.window, shards: shards, rank: group.rank, workers: group.count)) ?? 0
     }
@@ -81,9 +81,9 @@ extension LanguageModelTask {
   }
 }
 
-extension Evaluator {
+extension LanguageModelTask {
   /// Bytes that a worker allocates for an evaluation, besides the weights.
-  package static func workerBytes(
+  package static func evaluationBytes(
     _ architecture: LanguageArchitecture, precision: Precision, tokens: Int, streams: Int, window: Int, shards: Int,
     rank: Int, workers: Int
   ) throws -> Int {

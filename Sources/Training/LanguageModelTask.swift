@@ -20,7 +20,7 @@ package final class LanguageModelTask: TrainingTask {
   private let languageReplica: Replica<Window>
   private let source: StreamBatches
   private let batch: Batch<Window>
-  private let evaluator: Evaluator?
+  private let evaluator: Evaluator<Window>?
   private let corpus: CorpusReader
   private let cell: Cell.Family
 
@@ -85,7 +85,7 @@ package final class LanguageModelTask: TrainingTask {
   private static func makeEvaluator(
     _ group: any WorkerGroup, _ configuration: RunConfiguration, _ corpus: CorpusReader,
     _ architecture: LanguageArchitecture, _ weights: PackedParameters
-  ) throws -> Evaluator? {
+  ) throws -> Evaluator<Window>? {
     let tokens = corpus.tokenCount(.valid)
     guard tokens > 0 else { return nil }
     let streams = min(configuration.data.streams, tokens - 1)
@@ -97,7 +97,7 @@ package final class LanguageModelTask: TrainingTask {
     }
     return try Evaluator(
       group, source: try corpus.source(.valid), streams: streams, window: configuration.data.window, shards: shards
-    ) { try architecture.makeScorer(weights, $0, rank: group.rank) }
+    ) { try LanguageScorer(architecture, weights, $0, rank: group.rank) }
   }
 
   package var batchesPerEpoch: Int { source.batchesPerEpoch }
@@ -107,7 +107,7 @@ package final class LanguageModelTask: TrainingTask {
   package func steps(epoch: Int, index: Int) -> Int { source.streams.steps(inWindow: index) }
 
   package var reading: [(split: Split, range: Range<Int>)] {
-    [(.train, source.streams.tokens)] + (evaluator.map { [(.valid, $0.tokens)] } ?? [])
+    [(.train, source.streams.tokens)] + (evaluator.map { [(.valid, $0.reading)] } ?? [])
   }
 
   package func pass(
@@ -149,6 +149,7 @@ package final class LanguageModelTask: TrainingTask {
 // MARK: - Positions
 
 extension LanguageModelTask {
+  package var randomStream: String { "philox4x32-10 keyed by seed, step, stream, layer and time step" }
   package var trainingState: [String: Double] { ["corpus_tokens": Double(source.streams.layout.tokens)] }
 
   package func streamPositions(window: Int) -> [Int64] {

@@ -1,3 +1,4 @@
+import Corpus
 import Foundation
 
 /// The unit in which a tokeniser's losses are usually given.
@@ -5,6 +6,11 @@ package enum LossUnit: Sendable {
   case perplexity
   case bitsPerCharacter
   case bitsPerByte
+
+  /// The unit of a corpus.
+  package init(_ corpus: CorpusReader) {
+    self.init(tokenizer: corpus.vocabulary.tokenizer.rawValue)
+  }
 
   /// The unit of a tokeniser by name.
   package init(tokenizer: String) {

@@ -23,6 +23,8 @@ package struct ValidationRecord: Sendable, Equatable {
   package var step: Int
   package var epoch: Int
   package var natsPerToken: Double
+  /// Of a task with right answers.
+  package var accuracy: Double?
 }
 
 /// A row of `metrics.jsonl`: members in the order of writing.
@@ -50,7 +52,8 @@ enum MetricsRow {
       case .validation(let r):
         """
         "step":\(r.step),"epoch":\(r.epoch),"valid_nats_per_token":\(r.natsPerToken),\
-        "valid_perplexity":\(Self.number(exp(r.natsPerToken)))
+        "valid_perplexity":\(Self.number(exp(r.natsPerToken)))\
+        \(r.accuracy.map { ",\"valid_accuracy\":\($0)" } ?? "")
         """
       }
     return "{\(members)\(run.map { ",\"run\":\"\($0)\"" } ?? "")}\n"

@@ -31,7 +31,8 @@ package final class Replica<Input>: WorkerReplica {
       by: group, architecture.layout, arithmetic, precision: precision, needsBackward: true,
       apart: method.exchange == .allreduce, fill: fill)
     self.weights = weights
-    let jointProducts = try JointProducts(group, plan, sharesWeights: isShared)
+    let jointProducts =
+      try architecture.hasEqualBatches ? JointProducts(group, plan, sharesWeights: isShared) : nil
     let workspace = Workspace(jointProducts: jointProducts)
     self.workspace = workspace
     let model = try group.agreeing {

@@ -2,7 +2,7 @@ import Checkpoints
 import Configuration
 import Corpus
 import Failures
-import Models
+import Interfaces
 import Parameters
 
 extension RunConfiguration {
@@ -12,7 +12,7 @@ extension RunConfiguration {
   /// - Returns: a line that says what was loaded.
   /// - Throws: ``Failure`` (bad data) that names what differs.
   func load(
-    _ path: String, into store: ParameterStore, _ architecture: LanguageArchitecture, corpus: CorpusReader?
+    _ path: String, into store: ParameterStore, _ architecture: any Architecture, corpus: CorpusReader?
   ) throws -> String {
     let file = try InitialParameters(path: path)
     try checkNames(file, architecture)
@@ -20,24 +20,28 @@ extension RunConfiguration {
     if let corpus, let (name, tokens) = try file.vocabulary(), let tokenizer = Tokenizer(rawValue: name) {
       try corpus.checkVocabulary(Vocabulary(tokenizer: tokenizer, tokens: tokens), ofModel: file.path)
     }
+    if let corpus, let labels = try file.labels() { try corpus.checkLabels(labels, ofModel: file.path) }
     for parameter in store.layout.parameters {
       try file.readFinite(parameter.name, shape: parameter.shape, into: store[parameter])
     }
     let tied = try checkTied(file, store, architecture)
     var line = "initial parameters: all \(store.layout.parameters.count) tensors of the model from \(file.path)"
     if file.isWrapped { line += ", where their names begin with 'module.'" }
-    if tied { line += "; its \(architecture.tiedAlias ?? "") equals \(architecture.table.name), as in a tied model" }
+    if tied {
+      line +=
+        "; its \(architecture.alias?.name ?? "") equals \(architecture.alias?.parameter.name ?? ""), as in a tied model"
+    }
     if model.forgetBias != 0 { line += "; model.forget_bias has no effect on them" }
     return line
   }
 
-  private func checkNames(_ file: InitialParameters, _ architecture: LanguageArchitecture) throws {
+  private func checkNames(_ file: InitialParameters, _ architecture: any Architecture) throws {
     let needed = architecture.layout.parameters
     let there = Dictionary(file.parameters.map { ($0.name, $0.shape) }, uniquingKeysWith: { first, _ in first })
     var reasons: [String] = []
     let missing = needed.filter { there[$0.name] == nil }.map(\.name)
     let names = Set(needed.map(\.name))
-    let extra = file.parameters.map(\.name).filter { !names.contains($0) && $0 != architecture.tiedAlias }
+    let extra = file.parameters.map(\.name).filter { !names.contains($0) && $0 != architecture.alias?.name }
     if !missing.isEmpty { reasons.append("it lacks \(missing.joined(separator: ", "))") }
     if !extra.isEmpty { reasons.append("it also has \(extra.joined(separator: ", "))") }
     for parameter in needed {
@@ -52,10 +56,12 @@ extension RunConfiguration {
 
   /// Returns whether the file has the output matrix of a tied model too.
   private func checkTied(
-    _ file: InitialParameters, _ store: ParameterStore, _ architecture: LanguageArchitecture
+    _ file: InitialParameters, _ store: ParameterStore, _ architecture: any Architecture
   ) throws -> Bool {
-    guard let name = architecture.tiedAlias, file.parameters.contains(where: { $0.name == name }) else { return false }
-    let table = architecture.table
+    guard let alias = architecture.alias, file.parameters.contains(where: { $0.name == alias.name }) else {
+      return false
+    }
+    let (name, table) = (alias.name, alias.parameter)
     let decoder = try FloatBuffer(count: table.count)
     try file.readFinite(name, shape: table.shape, into: decoder.buffer)
     guard zip(decoder.buffer, store[table]).allSatisfy({ $0 == $1 }) else {
@@ -68,7 +74,7 @@ extension RunConfiguration {
   }
 
   /// What changes the meaning of tensors. Which there are, and their shapes, have been compared.
-  private static let settings = ["model.cell", "model.activation", "model.reset"]
+  private static let settings = ["task", "model.cell", "model.activation", "model.reset"]
 
   private func checkSettings(_ file: InitialParameters) throws {
     // Somebody's else's dataset of this name, or a later program's, says nothing here.

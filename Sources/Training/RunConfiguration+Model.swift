@@ -1,6 +1,6 @@
 import Configuration
 import Corpus
-import Models
+import Interfaces
 import Parameters
 
 extension RunConfiguration {
@@ -11,7 +11,7 @@ extension RunConfiguration {
   /// - Throws: what reading the file met; what in it does not fit.
   @discardableResult
   package func initialize(
-    _ parameters: ParameterStore, _ architecture: LanguageArchitecture, corpus: CorpusReader? = nil
+    _ parameters: ParameterStore, _ architecture: any Architecture, corpus: CorpusReader? = nil
   ) throws -> String? {
     guard let path = model.initialParameters else {
       architecture.initialize(parameters, initialization, seed: UInt64(training.seed))

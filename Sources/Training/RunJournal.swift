@@ -66,7 +66,8 @@ final class RunJournal {
     valid.append(record)
     say(
       "step \(grouped(record.step)), epoch \(record.epoch): validation loss \(fixed(record.natsPerToken, 4)) nats/token, "
-        + unit.text(record.natsPerToken) + (isBest ? " (best so far)" : ""))
+        + unit.text(record.natsPerToken)
+        + (record.accuracy.map { ", accuracy \(fixed(100 * $0, 2)) %" } ?? "") + (isBest ? " (best so far)" : ""))
   }
 
   /// Prints a line, above the progress line where there is one.

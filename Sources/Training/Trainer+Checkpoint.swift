@@ -9,9 +9,6 @@ import Signals
 import Workers
 
 extension Trainer {
-  /// How dropout and initial weights draw random numbers: with the seed and the step, the whole random state.
-  private static let randomStream = "philox4x32-10 keyed by seed, step, stream, layer and time step"
-
   /// Writes a checkpoint of this moment; collective. The first worker gathers what it does not hold.
   func writeCheckpoint() throws {
     group.enter(.writingCheckpoint, step: position.step)
@@ -73,9 +70,9 @@ extension Trainer {
     .merging(task.trainingState) { mine, _ in mine }
     .merging(trend.state) { mine, _ in mine }
     .merging(journal?.state ?? [:]) { mine, _ in mine }
-    return CheckpointHeader(
+    var header = CheckpointHeader(
       step: position.step, epoch: position.epoch, window: position.window,
-      seed: UInt64(configuration.training.seed), randomStream: Self.randomStream, configuration: configuration.yaml,
+      seed: UInt64(configuration.training.seed), randomStream: task.randomStream, configuration: configuration.yaml,
       tokenizer: vocabulary.tokenizer.rawValue, vocabulary: vocabulary.tokens,
       unknownToken: vocabulary.unknown.map { vocabulary.tokens[Int($0)] },
       optimizer: exchange.optimizer.rule.name.rawValue, optimizerState: ["updates": Double(exchange.optimizer.updates)],
@@ -84,6 +81,8 @@ extension Trainer {
       corpusDigest: try corpus.contentDigest(),
       instructionSet: weights.arithmetic.instructionSet.name, precision: weights.precision.rawValue,
       metricsBytes: journal?.metrics.size)
+    if !corpus.labels.isEmpty { header.labels = corpus.labels }
+    return header
   }
 
   /// Restores schedule, this worker's optimiser slots and states.

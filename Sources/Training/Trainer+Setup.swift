@@ -14,7 +14,8 @@ extension Trainer {
       .usage, "\(count) workers can't share \(shards) gradient \(shards == 1 ? "shard" : "shards")",
       at: "training.gradient_shards",
       remedy: "start at most \(shards) workers, or set training.gradient_shards to \(count) or more "
-        + "(at most data.streams, \(configuration.data.streams)); that changes the order of sums, and so the last bits")
+        + "(at most \(configuration.sequencesKey), \(configuration.sequences)); that changes the order of sums, and so the last bits"
+    )
   }
 
   /// Checks that a run with `configuration` may resume from a checkpoint.
@@ -22,6 +23,7 @@ extension Trainer {
     let saved = try reader.savedConfiguration()
     try configuration.checkResumable(from: saved)
     try corpus.checkVocabulary(reader.vocabulary(), ofModel: reader.path)
+    try corpus.checkLabels(reader.header.labels, ofModel: reader.path)
   }
 
   /// Makes the directory this run's and opens the journal. First worker only.
@@ -30,7 +32,7 @@ extension Trainer {
     (identity, store) = (claim.identity, claim.store)
     let journal = try RunJournal(
       metrics: claim.metrics, from: position.step, totalSteps: totalSteps, logEvery: configuration.training.logEvery,
-      unit: LossUnit(tokenizer: corpus.vocabulary.tokenizer.rawValue), resuming: checkpoint, logger: logger)
+      unit: LossUnit(corpus), resuming: checkpoint, logger: logger)
     self.journal = journal
     describeRun(journal, checkpoint)
     for remark in claim.remarks { journal.say(remark) }

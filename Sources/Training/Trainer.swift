@@ -114,14 +114,18 @@ package final class Trainer {
     }
     let resume = try Self.settle(resume, group, configuration)
     let corpus = try group.agreeing {
-      try CorpusReader(directory: configuration.data.corpus)
+      try CorpusReader(directory: configuration.data.corpus, for: configuration.task)
     }
     let checkpoint = try resume.map { try CheckpointReader.open($0, in: configuration.run.directory, by: group) }
     try group.agreeing { if let checkpoint { try Self.check(checkpoint, configuration, corpus) } }
     try group.compare(
       corpus, initialParameters: checkpoint == nil ? configuration.model.initialParameters : nil)
     self.corpus = corpus
-    let task = try LanguageModelTask(group, configuration, corpus, arithmetic, resuming: checkpoint)
+    let task: any TrainingTask =
+      switch configuration.task {
+      case .languageModel: try LanguageModelTask(group, configuration, corpus, arithmetic, resuming: checkpoint)
+      case .tagging: try TaggingTask(group, configuration, corpus, arithmetic, resuming: checkpoint)
+      }
     self.task = task
     verification = try CorpusVerification(group, corpus, reading: task.reading)
     if let checkpoint { position = try group.agreeing { try task.position(of: checkpoint) } }
@@ -220,7 +224,7 @@ package final class Trainer {
     warnIfWorse()
     return Summary(
       position: position, validation: lastValidation,
-      lossUnit: LossUnit(tokenizer: corpus.vocabulary.tokenizer.rawValue),
+      lossUnit: LossUnit(corpus),
       weightDigest: weights.store.digest,
       wasStopped: wasStopped && (position.step < totalSteps || validationIsDue),
       slotFloats: exchange.optimizer.slots.reduce(0) { $0 + $1.count })
@@ -239,7 +243,7 @@ package final class Trainer {
     let scale =
       switch configuration.training.lossReduction {
       case .tokenMean: 1 / Double(tokens)
-      case .windowSum: 1 / Double(configuration.data.streams)
+      case .windowSum: 1 / Double(configuration.sequences)
       }
     group.enter(.exchanging, step: position.step + 1)
     let update = Update(scale: scale, clipNorm: configuration.training.clipNorm, learningRate: learningRate)
@@ -281,7 +285,7 @@ package final class Trainer {
     if isBest { bestValidation = result.natsPerToken }
     let record = ValidationRecord(
       step: position.step, epoch: position.isAtEpochEnd ? position.epoch : position.epoch + 1,
-      natsPerToken: result.natsPerToken)
+      natsPerToken: result.natsPerToken, accuracy: result.accuracy)
     if let journal {
       let isUseless = isWorseThanNothing(result.natsPerToken)
       try group.alone { try journal.record(record, isBest: isBest && !isUseless) }

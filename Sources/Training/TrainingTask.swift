@@ -43,6 +43,8 @@ package protocol TrainingTask: AnyObject {
   /// - Parameter progress: called with the share that is done.
   func validate(progress: (Double) -> Void) throws -> Evaluation?
 
+  /// How random numbers are drawn: with the seed and the position, the whole random state.
+  var randomStream: String { get }
   /// What a checkpoint keeps of the data besides the position.
   var trainingState: [String: Double] { get }
   /// How far each sequence that is carried from batch to batch has come; empty where none is.

@@ -63,15 +63,18 @@ extension CheckpointReport {
         ("run", header.run?.description),
         ("arithmetic", header.instructionSet.map { "\($0)\(header.precision.map { ", \($0)" } ?? "")" }),
         ("size", "\(readable(bytes: fileSize)), SHA-256 \(seal.sha256)"),
+        ("task", settings.task == .languageModel ? nil : settings.task.rawValue),
         (
           "model",
-          "\(model.cell.rawValue), \(model.layers) × \(model.hiddenSize), embedding \(model.embeddingSize)"
+          "\(model.isBidirectional ? "bidirectional " : "")\(model.cell.rawValue), \(model.layers) × \(model.hiddenSize), embedding \(model.embeddingSize)"
             + "\(model.tieWeights ? " (tied)" : ""), \(grouped(content.parameterCount)) parameters"
         ),
         ("vocabulary", "\(grouped(header.vocabulary.count)) tokens, \(header.tokenizer)"),
+        ("labels", header.labels.map { "\($0.count) labels: \($0.joined(separator: " "))" }),
         (
           "position",
-          "step \(grouped(header.step)): \(grouped(header.epoch)) epochs and \(grouped(header.window)) windows done"
+          "step \(grouped(header.step)): \(grouped(header.epoch)) epochs and \(grouped(header.window)) "
+            + "\(settings.task == .languageModel ? "windows" : "batches") done"
         ),
         ("optimizer", "\(header.optimizer), \(slots)\(states(header.optimizerState))"),
         ("schedule", "\(header.schedule)\(states(header.scheduleState))"),
@@ -86,14 +89,14 @@ extension CheckpointReport {
   }
 
   private func settingsLines(_ settings: RunConfiguration) -> [String] {
-    let facts = RunConfiguration.sections.map { section in
+    let facts = ([nil] + RunConfiguration.sections).map { section in
       (
-        name: section,
+        name: section ?? "",
         value: Optional(
           settings.settings(inSection: section).map { "\($0.name): \($0.value.yaml)" }.joined(separator: ", "))
       )
     }
-    return sheet("settings", facts)
+    return sheet("settings", facts.filter { $0.value != "" })
   }
 
   private func parameterLines(_ content: CheckpointSummary.Content) -> [String] {
@@ -163,7 +166,7 @@ extension CheckpointReport {
 
   private enum Key: String, CodingKey {
     case kind, path, bytes, sha256, damage, creator, created, step, epoch, window, seed, config, tokenizer, parameters
-    case optimizer, schedule, streams, history
+    case optimizer, schedule, streams, history, labels
     case formatVersion, digestOk, randomStream, vocabularySize, parameterCount, bestValidNatsPerToken
     case run, parentRun, parentStep, instructionSet, precision, corpusDigest, validNatsPerToken
   }
@@ -196,6 +199,7 @@ extension CheckpointReport {
     try members.encodeIfPresent(settings, forKey: .config)
     try members.encode(header.tokenizer, forKey: .tokenizer)
     try members.encode(header.vocabulary.count, forKey: .vocabularySize)
+    try members.encodeIfPresent(header.labels, forKey: .labels)
     try members.encode(content.parameters.map(Tensor.init), forKey: .parameters)
     try members.encode(content.parameterCount, forKey: .parameterCount)
     try members.encode(

@@ -24,14 +24,18 @@ struct CorpusReport: InspectionReport {
         ("format", "version \(summary.formatVersion), written by \(summary.creator), \(summary.created)"),
         ("size", "\(readable(bytes: shards.reduce(0) { $0 + $1.bytes })) in \(grouped(shards.count)) shards"),
         ("vocabulary", "\(grouped(summary.vocabularySize)) tokens, \(summary.tokenizer.rawValue)"),
+        ("task", summary.labels == nil ? nil : summary.task.rawValue),
+        ("labels", summary.labels.map { "\($0.count) labels: \($0.joined(separator: " "))" }),
         ("content", summary.contentDigest.map { "SHA-256 \($0)" }),
-      ])
-    var splits = TextTable(["split", "tokens", "unknown", "shards", "bytes"])
+      ].filter { $0.1 != nil })
+    let hasSequences = summary.splits.contains { $0.sequences != nil }
+    var splits = TextTable(["split"] + (hasSequences ? ["sentences"] : []) + ["tokens", "unknown", "shards", "bytes"])
     for split in summary.splits {
-      splits.append([
-        split.name, grouped(split.tokens), grouped(split.unknownTokens), grouped(split.shards.count),
-        grouped(split.shards.reduce(0) { $0 + $1.bytes }),
-      ])
+      splits.append(
+        [split.name] + (split.sequences.map { [grouped($0)] } ?? []) + [
+          grouped(split.tokens), grouped(split.unknownTokens), grouped(split.shards.count),
+          grouped(split.shards.reduce(0) { $0 + $1.bytes }),
+        ])
     }
     var files = TextTable(["file", "tokens", "bytes", "digest"])
     for shard in shards {

@@ -8,6 +8,7 @@ import Files
 import Interfaces
 import Kernels
 import Models
+import Sharding
 import Training
 import Workers
 
@@ -20,8 +21,8 @@ struct EvaluateCommand: WorkerCommand {
     discussion: """
       The state is carried through the whole split and every prediction counts; the split's first token is predicted by \
       nothing. With --streams above 1 the split is cut into so many pieces that each start from a zero state: faster, \
-      and a little pessimistic. Products are computed in the precision of the run, f32 or bf16. The number of \
-      workers changes no bit.
+      and a little pessimistic. Of a tagger the accuracy is given as well. Products are computed in the precision of \
+      the run, f32 or bf16. The number of workers changes no bit.
       """)
 
   @Argument(help: "Checkpoint, or run directory (its latest).", completion: .file(), transform: PathName.expandingHome)
@@ -33,8 +34,8 @@ struct EvaluateCommand: WorkerCommand {
   @Option(help: "Split: train, valid or test.")
   var split: Split = .test
 
-  @Option(help: ArgumentHelp("Pieces that the split is cut into.", valueName: "n"))
-  var streams: Int = 1
+  @Option(help: ArgumentHelp("Pieces that the split is cut into; language models only. (default: 1)", valueName: "n"))
+  var streams: Int?
 
   @Option(help: ArgumentHelp("Threads that work together, at most one a stream. (default: 1)", valueName: "n"))
   var workers: Int?
@@ -45,6 +46,8 @@ struct EvaluateCommand: WorkerCommand {
 
   /// Time steps that are computed at once; states are carried on.
   private static let window = 64
+  /// Sentences that are computed at once, each a shard of the sums.
+  private static let sentences = 64
 
   @Flag(help: "Print one JSON object.")
   var json = false
@@ -55,66 +58,40 @@ struct EvaluateCommand: WorkerCommand {
     let arithmetic = try kernels.arithmetic()
     let fingerprint = Fingerprint(
       command: "evaluate", arithmetic,
-      options: [("--split", split.rawValue), ("--streams", "\(streams)"), ("--json", "\(json)")] + memory.settings)
+      options: [("--split", split.rawValue), ("--streams", "\(streams ?? 1)"), ("--json", "\(json)")] + memory.settings)
     try WorkerLaunch.run(threads: workers, sharedMemory: !memory.apart, fingerprint: fingerprint) { group in
       try command.evaluate(group, arithmetic)
     }
   }
 
   private func evaluate(_ group: any WorkerGroup, _ arithmetic: Arithmetic) throws {
-    try group.agreeing {
-      guard streams >= 1 else {
-        throw Failure(.usage, "\(streams) streams are too few", at: "--streams", remedy: "give 1 or more")
-      }
-      let most = RunConfiguration.mostPositions / Self.window
-      guard streams <= most else {
-        throw Failure(.usage, "\(streams) streams are too many", at: "--streams", remedy: "give at most \(most)")
-      }
-      guard group.count <= Evaluator.shards(streams: streams) else {
-        throw Failure(
-          .usage, "\(group.count) workers can't share \(streams == 1 ? "1 stream" : "\(streams) streams")",
-          at: "--streams", remedy: "give at least one stream a worker, for example --streams \(group.count * 10)")
-      }
-    }
+    try group.agreeing { if let streams { try check(streams, group.count) } }
     let reader = try CheckpointReader.open(checkpoint, in: ".", by: group)
     let (corpus, saved) = try group.agreeing {
-      let corpus = try CorpusReader(directory: self.corpus)
+      let saved = try reader.savedConfiguration()
+      try checkWorkers(group.count, saved.task)
+      let corpus = try CorpusReader(directory: self.corpus, for: saved.task)
       try corpus.checkVocabulary(reader.vocabulary(), ofModel: reader.path)
-      return (corpus, try reader.savedConfiguration())
+      try corpus.checkLabels(reader.header.labels, ofModel: reader.path)
+      return (corpus, saved)
     }
     try group.compare(corpus)
-    let architecture = saved.languageArchitecture(vocabularySize: reader.header.vocabulary.count)
     let precision: Precision = saved.training.precision == .bf16 && arithmetic.computes(in: .bf16) ? .bf16 : .f32
     if group.rank == 0, saved.training.precision == .bf16, precision == .f32 {
       StandardErrorLog.logger.info(
         "the run computed in bf16, for which there are no instructions here: evaluated in f32")
     }
-    let shards = Evaluator.shards(streams: streams)
-    let own = try group.agreeing {
-      try Evaluator.workerBytes(
-        architecture, precision: precision, tokens: corpus.source(split).count, streams: streams, window: Self.window,
-        shards: shards, rank: group.rank, workers: group.count)
-    }
-    _ = try MemoryBudget(
-      group, weights: PackedParameters.bytes(architecture.layout, precision: precision, needsBackward: false),
-      areShared: group.count == 1 || group.sharesMemory, own: own, given: memoryLimit.size?.bytes,
-      key: MemoryLimitOption.key, what: "evaluation", remedy: "give fewer --streams")
-    let (weights, _) = try PackedParameters.shared(
-      by: group, architecture.layout, arithmetic, precision: precision, needsBackward: false
-    ) { try reader.readParameters(into: $0) }
-    let evaluator = try group.agreeing {
-      try Evaluator(
-        group, source: try corpus.source(split), streams: streams, window: Self.window, shards: shards
-      ) { try architecture.makeScorer(weights, $0, rank: group.rank) }
-    }
-    let verification = try CorpusVerification(group, corpus, reading: [(split, evaluator.tokens)])
-    try verification.settle(atMost: CorpusVerification.patience)
-    let progress = ProgressLine()
-    let result = try evaluator.evaluate { share in
-      if group.rank == 0 { progress.update("evaluating: \(Int(share * 100)) %") }
-    }
-    progress.clear()
-    try verification.settle()
+    let size = reader.header.vocabulary.count
+    let result =
+      switch saved.task {
+      case .languageModel:
+        try evaluate(
+          group, saved.languageArchitecture(vocabularySize: size), reader, corpus, arithmetic, precision)
+      case .tagging:
+        try evaluate(
+          group, saved.taggerArchitecture(vocabularySize: size, labels: corpus.labels.count), reader, corpus,
+          arithmetic, precision)
+      }
     try group.agreeing {
       guard result.natsPerToken.isFinite else {
         throw Failure(
@@ -129,6 +106,105 @@ struct EvaluateCommand: WorkerCommand {
     }
   }
 
+  private func check(_ streams: Int, _ workers: Int) throws {
+    guard streams >= 1 else {
+      throw Failure(.usage, "\(streams) streams are too few", at: "--streams", remedy: "give 1 or more")
+    }
+    let most = RunConfiguration.mostPositions / Self.window
+    guard streams <= most else {
+      throw Failure(.usage, "\(streams) streams are too many", at: "--streams", remedy: "give at most \(most)")
+    }
+    guard workers <= BatchPlan.scoringShards(sequences: streams) else {
+      throw Failure(
+        .usage, "\(workers) workers can't share \(streams == 1 ? "1 stream" : "\(streams) streams")",
+        at: "--streams", remedy: "give at least one stream a worker, for example --streams \(workers * 10)")
+    }
+  }
+
+  private func checkWorkers(_ workers: Int, _ task: TaskName) throws {
+    switch task {
+    case .languageModel: try check(streams ?? 1, workers)
+    case .tagging:
+      guard streams == nil else {
+        throw Failure(
+          .usage, "only language models are evaluated in streams, and this is one for \(task.rawValue)",
+          at: "--streams", remedy: "leave the option out")
+      }
+      guard workers <= Self.sentences else {
+        throw Failure(.usage, "\(workers) workers are too many", remedy: "start at most \(Self.sentences)")
+      }
+    }
+  }
+
+  private func evaluate(
+    _ group: any WorkerGroup, _ architecture: LanguageArchitecture, _ reader: CheckpointReader, _ corpus: CorpusReader,
+    _ arithmetic: Arithmetic, _ precision: Precision
+  ) throws -> Evaluation {
+    let streams = streams ?? 1
+    let shards = BatchPlan.scoringShards(sequences: streams)
+    let own = try group.agreeing {
+      try LanguageModelTask.evaluationBytes(
+        architecture, precision: precision, tokens: corpus.source(split).count, streams: streams, window: Self.window,
+        shards: shards, rank: group.rank, workers: group.count)
+    }
+    let weights = try weights(
+      group, architecture, reader, arithmetic, precision, own: own, remedy: "give fewer --streams")
+    let evaluator = try group.agreeing {
+      try Evaluator(
+        group, source: try corpus.source(split), streams: streams, window: Self.window, shards: shards
+      ) { try LanguageScorer(architecture, weights, $0, rank: group.rank) }
+    }
+    let verification = try CorpusVerification(group, corpus, reading: [(split, evaluator.reading)])
+    try verification.settle(atMost: CorpusVerification.patience)
+    let result = try run(evaluator, group)
+    try verification.settle()
+    return result
+  }
+
+  private func evaluate(
+    _ group: any WorkerGroup, _ architecture: TaggerArchitecture, _ reader: CheckpointReader, _ corpus: CorpusReader,
+    _ arithmetic: Arithmetic, _ precision: Precision
+  ) throws -> Evaluation {
+    let sentences = try group.agreeing { try corpus.labelledSplit(split) }
+    let plan = BatchPlan(
+      window: sentences.longest, sequences: Self.sentences, shards: Self.sentences, workers: group.count)
+    let weights = try weights(
+      group, architecture, reader, arithmetic, precision,
+      own: architecture.scorerBytes(plan, rank: group.rank, precision: precision),
+      remedy: "use a machine with more memory")
+    let evaluator = try group.agreeing {
+      try Evaluator.tagging(
+        group, architecture, weights, sentences, batch: Self.sentences, shards: Self.sentences)
+    }
+    return try run(evaluator, group)
+  }
+
+  /// The checkpoint's weights, packed for reading; collective.
+  ///
+  /// - Parameters:
+  ///   - own: bytes that this worker needs besides.
+  ///   - remedy: what to do where there is not enough memory.
+  private func weights(
+    _ group: any WorkerGroup, _ architecture: any Architecture, _ reader: CheckpointReader, _ arithmetic: Arithmetic,
+    _ precision: Precision, own: Int, remedy: String
+  ) throws -> PackedParameters {
+    _ = try MemoryBudget(
+      group, weights: PackedParameters.bytes(architecture.layout, precision: precision, needsBackward: false),
+      areShared: group.count == 1 || group.sharesMemory, own: own, given: memoryLimit.size?.bytes,
+      key: MemoryLimitOption.key, what: "evaluation", remedy: remedy)
+    return try PackedParameters.shared(
+      by: group, architecture.layout, arithmetic, precision: precision, needsBackward: false
+    ) { try reader.readParameters(into: $0) }.weights
+  }
+
+  private func run<Input>(_ evaluator: Evaluator<Input>, _ group: any WorkerGroup) throws -> Evaluation {
+    let progress = ProgressLine()
+    defer { progress.clear() }
+    return try evaluator.evaluate { share in
+      if group.rank == 0 { progress.update("evaluating: \(Int(share * 100)) %") }
+    }
+  }
+
   /// The loss of an n-gram model, which takes no time worth sharing.
   private func evaluateNGrams() throws {
     try WorkerLaunch.requireOneProcess("evaluate", fingerprint: Fingerprint(command: "evaluate"))
@@ -136,7 +212,7 @@ struct EvaluateCommand: WorkerCommand {
     let corpus = try CorpusReader(directory: self.corpus)
     try corpus.checkVocabulary(file.vocabulary, ofModel: file.path)
     try corpus.verify()
-    let result = try file.model.evaluate(on: corpus, split, streams: streams)
+    let result = try file.model.evaluate(on: corpus, split, streams: streams ?? 1)
     try EvaluationReport(checkpoint: file.path, corpus: corpus.directory, split, result).show(json: json)
   }
 }
@@ -146,7 +222,7 @@ extension NGramModel {
   func evaluate(on corpus: CorpusReader, _ split: Split, streams: Int) throws -> Evaluation {
     try Evaluator(
       SingleWorker(), source: try corpus.source(split), streams: streams, window: 1024,
-      shards: Evaluator.shards(streams: streams)
+      shards: BatchPlan.scoringShards(sequences: streams)
     ) { NGramScorer(self, streams: $0.sequences) }.evaluate()
   }
 }

@@ -12,6 +12,8 @@ struct EvaluationReport: Encodable {
   let natsPerToken: Double
   let perplexity: Double
   let bitsPerToken: Double
+  /// Of a tagger: the share of right labels.
+  let accuracy: Double?
   /// Of the products; nil where there are none.
   let precision: String?
   /// Of an n-gram model.
@@ -24,6 +26,7 @@ struct EvaluationReport: Encodable {
     (self.checkpoint, self.corpus, self.split) = (checkpoint, corpus, split.rawValue)
     (tokens, natsPerToken) = (result.tokens, result.natsPerToken)
     (perplexity, bitsPerToken) = (result.perplexity, result.bitsPerToken)
+    accuracy = result.accuracy
     (self.precision, self.order) = (precision?.rawValue, order)
   }
 
@@ -36,5 +39,6 @@ struct EvaluationReport: Encodable {
     try StandardOutput.print("  nats per token  \(fixed(natsPerToken, 4))")
     try StandardOutput.print("  perplexity      \(fixed(perplexity, 3))")
     try StandardOutput.print("  bits per token  \(fixed(bitsPerToken, 4))")
+    if let accuracy { try StandardOutput.print("  accuracy        \(fixed(100 * accuracy, 2)) %") }
   }
 }

@@ -51,7 +51,7 @@ struct GenerateCommand: ParsableCommand {
     let reader = try CheckpointReader.open(checkpoint)
     let vocabulary = try reader.vocabulary()
     let start = try vocabulary.encode(prompt)
-    let architecture = try reader.architecture()
+    let architecture = try reader.languageArchitecture()
     _ = try MemoryBudget(
       SingleWorker(), weights: PackedParameters.bytes(architecture.layout, precision: .f32, needsBackward: false),
       areShared: true, own: 0, given: memoryLimit.size?.bytes, key: MemoryLimitOption.key, what: "generation",

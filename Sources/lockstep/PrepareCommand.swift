@@ -4,6 +4,7 @@ import Corpus
 import Failures
 import Files
 import Foundation
+import Interfaces
 import Signals
 import Training
 import Workers
@@ -32,6 +33,12 @@ struct PrepareCommand: ParsableCommand {
       int(a*N) and int((a+b)*N) for --split a,b,c; a split with the fraction 0 is left out. Every split needs at least \
       two tokens.
 
+      LABELLED SENTENCES
+        With --task tagging the texts have a token per line in columns, as in the CoNLL tasks, and an empty line after \
+      each sentence. Columns are set apart by tabs, or by blanks where a line has no tab; a line that begins with # and \
+      has no tab is a comment. Splits are cut between sentences. The vocabulary is made as for words; all labels must \
+      occur in the train split.
+
       ANOTHER TEXT FOR A MODEL
         --vocabulary-from takes tokenizer and vocabulary from a corpus, a run or a checkpoint, so that its model can be \
       evaluated or trained further on the corpus. The texts may then be of one split alone, as in \
@@ -47,6 +54,14 @@ struct PrepareCommand: ParsableCommand {
 
   @Option(help: "Directory to create.", completion: .directory, transform: PathName.expandingHome)
   var output: String
+
+  @Option(help: "What the corpus is for: language_model or tagging.")
+  var task: TaskName = .languageModel
+
+  @Option(
+    help: ArgumentHelp(
+      "Columns of word and label, from 1, for tagging. (default: the first and the last)", valueName: "form:label"))
+  var columns: String?
 
   @Option(help: "What a token is: char, byte or word. (default: char)")
   var tokenizer: Tokenizer?
@@ -91,6 +106,10 @@ struct PrepareCommand: ParsableCommand {
   @OptionGroup var memoryLimit: MemoryLimitOption
 
   func run() throws {
+    guard task == .languageModel else { return try prepareLabelled() }
+    if columns != nil {
+      throw Failure(.usage, "goes with --task tagging only", at: "--columns", remedy: "leave the option out")
+    }
     let vocabulary = try givenVocabulary()
     let tokenizer = vocabulary?.tokenizer ?? tokenizer ?? .char
     var recipe = try CorpusRecipe(
@@ -116,6 +135,39 @@ struct PrepareCommand: ParsableCommand {
 }
 
 extension PrepareCommand {
+  private func prepareLabelled() throws {
+    let others: [(String, Bool)] = [
+      ("--tokenizer", tokenizer != nil), ("--vocabulary-from", vocabularyFrom != nil), ("--unknown", unknown != nil),
+      ("--memory-limit", memoryLimit.size != nil),
+    ]
+    if let option = others.first(where: \.1)?.0 {
+      throw Failure(.usage, "does not go with --task \(task.rawValue)", at: option, remedy: "leave the option out")
+    }
+    if (texts + valid + test).contains("-") {
+      throw Failure(
+        .usage, "labelled sentences are not read from standard input", at: "--task \(task.rawValue)",
+        remedy: "write them to a file first")
+    }
+    let start = ContinuousClock.now
+    let recipe = try LabelledRecipe(
+      texts: texts, splitting: .init(fractions: split, valid: valid, test: test), columns: columns,
+      limits: .init(size: vocabularySize, minimumCount: minimumCount, for: .word), shards: shards, output: output,
+      replacesOutput: force)
+    StopSignal.promise = .endLeavingNothing
+    let manifest = try LabelledCorpusBuilder(
+      recipe, warn: { StandardError.print("warning: \($0)") }, willContinue: StopSignal.check
+    ).run()
+    for split in Split.allCases {
+      guard let table = manifest.splits[split] else { continue }
+      let unknown = fixed(100 * Double(table.unknownTokens) / Double(max(table.tokens, 1)), 2)
+      StandardError.print(
+        "\(split.rawValue.padding(toLength: 5, withPad: " ", startingAt: 0))  \(grouped(table.tokens)) tokens in "
+          + "\(grouped(table.sequences)) sentences, \(unknown) % <unk>")
+    }
+    StandardError.print("vocabulary  \(grouped(manifest.vocabulary.count)) words, \(manifest.labels.count) labels")
+    StandardError.print("\(output) written in \(fixed((ContinuousClock.now - start) / .seconds(1), 2)) s")
+  }
+
   /// The vocabulary of `--vocabulary-from`.
   private func givenVocabulary() throws -> Vocabulary? {
     guard let vocabularyFrom else {
@@ -152,5 +204,6 @@ extension PrepareCommand {
   }
 }
 
+extension TaskName: ExpressibleByArgument {}
 extension Tokenizer: ExpressibleByArgument {}
 extension UnknownSymbols: ExpressibleByArgument {}

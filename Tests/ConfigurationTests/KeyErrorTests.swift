@@ -14,8 +14,8 @@ import Testing
       complaint("model: {hidden_size: 8, lyaers: 3}")
         == "c.yaml:1:25: unknown key 'lyaers' in section 'model'; did you mean 'layers'?")
     #expect(
-      complaint("training: {batch: 3}")
-        == "c.yaml:1:12: unknown key 'batch' in section 'training'; the nearest known key is 'epochs'; "
+      complaint("training: {foo: 3}")
+        == "c.yaml:1:12: unknown key 'foo' in section 'training'; the nearest known key is 'seed'; "
         + "'lockstep config' lists all")
   }
 

@@ -1,5 +1,6 @@
 import Foundation
 import TestSupport
+import Testing
 
 /// A Python that tests may compare with; no part of the project needs one.
 enum Python {
@@ -13,5 +14,8 @@ enum Python {
     return outcome?.status == 0
   }
 
-  static let hasTorch = ProcessInfo.processInfo.environment["LOCKSTEP_TORCH_PYTHON"] != nil && has(["torch", "h5py"])
+  static let hasTorch = has(["torch", "h5py"])
+
+  static let needsTorch: Comment =
+    "NOT COMPARED WITH PYTORCH: no Python with torch and h5py in PATH, and none is named by LOCKSTEP_TORCH_PYTHON"
 }

@@ -113,6 +113,13 @@ final class Workspace {
 
   // MARK: Data
 
+  /// Published data that some tests read in place: the folder in LOCKSTEP_DATA, or one beside the checkout.
+  static let sharedData: String? = {
+    let beside = (#filePath as NSString).deletingLastPathComponent + "/../../../shared/data"
+    let folder = ProcessInfo.processInfo.environment["LOCKSTEP_DATA"] ?? beside
+    return access(folder, R_OK) == 0 ? folder : nil
+  }()
+
   /// Writes a text and makes a corpus of it.
   func prepare(
     _ corpus: String = "corpus", characters: Int = 6000, arguments: [String] = []
@@ -136,8 +143,30 @@ final class Workspace {
     return text
   }
 
+  /// Writes labelled sentences, of which a word's label follows from the next word, and makes a corpus of them.
+  func prepareSentences(_ corpus: String = "corpus", arguments: [String] = []) throws {
+    var state: UInt64 = 2014
+    func draw(_ bound: Int) -> Int {
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return Int(state >> 33) % bound
+    }
+    let sentences = (0..<60).map { index in
+      let words = index == 0 ? Array(0..<12) : (0...draw(12)).map { _ in draw(12) }
+      return zip(words, words.dropFirst() + [0]).map { "word\($0)\t_\tTAG\($1 % 3)\n" }.joined()
+    }
+    try write(sentences.joined(separator: "\n"), to: "sentences.tsv")
+    try succeed(["prepare", "sentences.tsv", "--task", "tagging", "--output", corpus] + arguments)
+  }
+
+  /// A small configuration of a tagger, with other values for some keys; nil removes a key.
+  func configureTagger(_ changes: [String: String?] = [:], as name: String = "run.yaml") throws {
+    let tagger =
+      ["data.streams": nil, "data.window": nil, "data.batch": "9", "model.bidirectional": "true"] as [String: String?]
+    try configure(tagger.merging(changes) { $1 }, task: "tagging", as: name)
+  }
+
   /// A small configuration, with other values for some keys; nil removes a key.
-  func configure(_ changes: [String: String?] = [:], as name: String = "run.yaml") throws {
+  func configure(_ changes: [String: String?] = [:], task: String? = nil, as name: String = "run.yaml") throws {
     var values: [String: String?] = [
       "model.cell": "lstm", "model.layers": "2", "model.hidden_size": "12", "model.embedding_size": "10",
       "data.corpus": "corpus", "data.streams": "7", "data.window": "9",
@@ -146,7 +175,7 @@ final class Workspace {
       "run.directory": "run",
     ]
     values.merge(changes) { $1 }
-    var text = ""
+    var text = task.map { "task: \($0)\n" } ?? ""
     for section in ["model", "data", "optimizer", "schedule", "training", "run"] {
       let keys = values.filter { $0.key.hasPrefix(section + ".") && $0.value != nil }.sorted { $0.key < $1.key }
       guard !keys.isEmpty else { continue }

@@ -16,6 +16,8 @@ struct TrainingRankTests {
       ["train", "data.window=1", "optimizer.name=adagrad"],
       // Recurrent weights that are worth multiplying together, where there is a processor for each worker.
       ["train", "model.hidden_size=740", "model.layers=1", "training.epochs=2"],
+      ["train-tagger", "model.bidirectional=true"],
+      ["train-tagger", "model.bidirectional=true", "model.cell=gru", "training.exchange=allreduce"],
       ["train-stop"], ["train-skip"], ["train-skip", "training.exchange=allreduce"],
       ["train-skip", "data.window=1", "optimizer.name=adagrad"],
     ], [1, 2, 3, 4])

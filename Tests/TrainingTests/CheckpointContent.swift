@@ -73,6 +73,7 @@ struct MetricsRow: Decodable, Equatable {
   var learningRate: Double?
   var validNatsPerToken: Double?
   var validPerplexity: Double?
+  var validAccuracy: Double?
 
   static func all(of run: String) throws -> [MetricsRow] {
     let decoder = JSONDecoder()

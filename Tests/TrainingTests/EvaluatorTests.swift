@@ -35,7 +35,7 @@ import Workers
   ) throws -> Evaluation {
     let evaluator = try Evaluator(
       group, source: InMemoryTokens(tokens), streams: streams, window: window, shards: shards
-    ) { try model.architecture.makeScorer(model.weights, $0, rank: group.rank) }
+    ) { try LanguageScorer(model.architecture, model.weights, $0, rank: group.rank) }
     // Twice: states and losses of an earlier evaluation must not count.
     _ = try evaluator.evaluate()
     return try evaluator.evaluate()
@@ -90,11 +90,11 @@ import Workers
   /// More workers than eight, which the shards of a run are bounded by unless it says otherwise.
   @Test func upToTwelveWorkersGiveTheSameBits() throws {
     let model = try Model(.lstm)
-    let shards = Evaluator.shards(streams: 13)
+    let shards = BatchPlan.scoringShards(sequences: 13)
     let alone = try Self.evaluate(SingleWorker(), model, streams: 13, window: 64, shards: shards)
     for workers in 2...12 {
       let results = try onWorkers(workers) {
-        try Self.evaluate($0, model, streams: 13, window: 64, shards: Evaluator.shards(streams: 13))
+        try Self.evaluate($0, model, streams: 13, window: 64, shards: BatchPlan.scoringShards(sequences: 13))
       }
       #expect(results == Array(repeating: alone, count: workers))
     }
@@ -111,7 +111,7 @@ import Workers
     let model = try Model(.lstm)
     let failures = try onWorkers(3) { group -> WorkerFailure? in
       let evaluator = try Evaluator(group, source: TornSource(), streams: 3, window: 10, shards: 3) {
-        try model.architecture.makeScorer(model.weights, $0, rank: group.rank)
+        try LanguageScorer(model.architecture, model.weights, $0, rank: group.rank)
       }
       do {
         _ = try evaluator.evaluate()
@@ -127,7 +127,7 @@ import Workers
     let model = try Model(.lstm)
     let evaluator = try Evaluator(
       SingleWorker(), source: InMemoryTokens(Self.tokens), streams: 2, window: 50, shards: 1
-    ) { try model.architecture.makeScorer(model.weights, $0, rank: 0) }
+    ) { try LanguageScorer(model.architecture, model.weights, $0, rank: 0) }
     var shares: [Double] = []
     _ = try evaluator.evaluate { shares.append($0) }
     #expect(shares == [0.25, 0.5, 0.75, 1])

@@ -47,6 +47,44 @@ final class Workbench: Sendable {
     _ = try CorpusBuilder(recipe).run()
   }
 
+  /// Prepares labelled sentences of one to `longest` words. A word's label follows from it and the next word, so that
+  /// there is something to learn in both directions.
+  func prepareLabelled(_ name: String, sentences: [Int] = [45, 13, 9], longest: Int = 11, seed: UInt64 = 0) throws {
+    var texts: [String] = []
+    for (index, count) in sentences.enumerated() {
+      let text = file("\(name)-\(index).tsv")
+      try Self.labelledText(sentences: count, longest: longest, seed: seed + UInt64(index))
+        .write(toFile: text, atomically: true, encoding: .utf8)
+      texts.append(text)
+    }
+    let recipe = try LabelledRecipe(
+      texts: [texts[0]], splitting: .files(valid: [texts[1]], test: [texts[2]]), shards: 2, output: file(name))
+    _ = try LabelledCorpusBuilder(recipe).run()
+  }
+
+  private static func labelledText(sentences: Int, longest: Int, seed: UInt64) -> String {
+    var random = RandomStream(seed: seed, stream: 8)
+    func draw(_ bound: Int) -> Int { Int(random.nextUnit() * Double(bound)) }
+    // Every label is in the first sentence.
+    return ([Array(0..<17)] + (1..<sentences).map { _ in (0...draw(longest)).map { _ in draw(17) } }).map { words in
+      zip(words, words.dropFirst() + [0]).map { "w\($0)\tL\(($0 + $1) % 3)\n" }.joined()
+    }.joined(separator: "\n")
+  }
+
+  /// A tagger over the labelled corpus `sentences`: 45 of them in batches of 6, the last with 3 for 5 shards.
+  func taggerConfiguration(run: String = "run", _ overrides: [String] = []) throws -> RunConfiguration {
+    let yaml = """
+      task: tagging
+      model: {cell: lstm, layers: 2, hidden_size: 40, embedding_size: 24, bidirectional: true, dropout: 0.3,
+              initial_range: 0.2}
+      data: {corpus: \(file("sentences")), batch: 6}
+      optimizer: {name: adam, learning_rate: 0.01}
+      training: {epochs: 3, clip_norm: 1.0, gradient_shards: 5, log_every: 4}
+      run: {directory: \(file(run)), keep: 100}
+      """
+    return try RunConfiguration(yaml: yaml, source: "test.yaml", overrides: overrides)
+  }
+
   /// A configuration over the corpus. The parameters fill four norm blocks, so that four workers own one each.
   func configuration(run: String = "run", _ overrides: [String] = []) throws -> RunConfiguration {
     let yaml = """

@@ -14,11 +14,13 @@ import Workers
 /// four workers own one each.
 struct TrainingBench: Sendable {
   let path: String
+  let task: TaskName
 
   func configuration(run: String, _ overrides: [String]) throws -> RunConfiguration {
     let yaml = """
+      task: \(task.rawValue)
       model: {cell: lstm, layers: 2, hidden_size: 64, embedding_size: 48, dropout: 0.3, initial_range: 0.2}
-      data: {corpus: \(path)/corpus, streams: 6, window: 10}
+      data: {corpus: \(path)/corpus, \(task == .tagging ? "batch: 6" : "streams: 6, window: 10")}
       optimizer: {name: adam, learning_rate: 0.005}
       training: {epochs: 2, clip_norm: 1.0, gradient_shards: 5, checkpoint_every: 11}
       run: {directory: \(path)/\(run), keep: 100}
@@ -74,19 +76,42 @@ struct TrainingBench: Sendable {
       output: "\(path)/corpus")
     _ = try CorpusBuilder(recipe).run()
   }
+
+  /// 45 sentences for training: in batches of six the last has three, fewer than there are gradient shards.
+  func prepareLabelledCorpus() throws {
+    var texts: [String] = []
+    for (seed, count) in [45, 13, 9].enumerated() {
+      var random = RandomStream(seed: UInt64(seed), stream: 7)
+      let sentences = (0..<count).map { sentence in
+        let length = sentence == 0 ? 9 : 1 + Int(random.nextUnit() * 9)
+        return (0..<length).map { "w\(Int(random.nextUnit() * 40))\tL\($0 % 3)\n" }.joined()
+      }
+      texts.append("\(path)/\(seed).tsv")
+      try Data(sentences.joined(separator: "\n").utf8).write(to: URL(fileURLWithPath: texts[seed]))
+    }
+    let recipe = try LabelledRecipe(
+      texts: [texts[0]], splitting: .files(valid: [texts[1]], test: [texts[2]]), shards: 3, output: "\(path)/corpus")
+    _ = try LabelledCorpusBuilder(recipe).run()
+  }
 }
 
 /// Runs `body` on a bench that the first worker makes, and removes again where the scenario ends well or by agreement.
-func withBench(_ workers: any WorkerGroup, _ body: (TrainingBench) throws -> Void) throws {
+func withBench(
+  _ workers: any WorkerGroup, task: TaskName = .languageModel, _ body: (TrainingBench) throws -> Void
+) throws {
   // All workers are on one machine; the name is the first one's.
   var identifier = UUID().uuid
   try withUnsafeMutableBytes(of: &identifier) { try workers.broadcast($0, from: 0) }
-  let bench = TrainingBench(path: NSTemporaryDirectory() + "lockstep-scenario-\(UUID(uuid: identifier).uuidString)")
+  let bench = TrainingBench(
+    path: NSTemporaryDirectory() + "lockstep-scenario-\(UUID(uuid: identifier).uuidString)", task: task)
   defer { if workers.rank == 0 { try? FileManager.default.removeItem(atPath: bench.path) } }
   try workers.agreeing {
     guard workers.rank == 0 else { return }
     try FileManager.default.createDirectory(atPath: bench.path, withIntermediateDirectories: false)
-    try bench.prepareCorpus()
+    switch task {
+    case .languageModel: try bench.prepareCorpus()
+    case .tagging: try bench.prepareLabelledCorpus()
+    }
   }
   try body(bench)
   try workers.barrier()

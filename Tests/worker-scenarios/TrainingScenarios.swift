@@ -29,7 +29,16 @@ let trainingScenarios: [WorkerScenario] = [
   },
   WorkerScenario("joint-products") { workers, _ in try checkJointProducts(workers) },
   WorkerScenario("train") { workers, arguments in
-    try withBench(workers) { try checkTraining(workers, $0, overrides: arguments) }
+    try withBench(workers) { bench in
+      let end = try checkTraining(workers, bench, middle: 22, overrides: arguments)
+      try expect(end.epoch == 2 && end.window == 0 && end.tokens == 2002, "\(end)")
+    }
+  },
+  WorkerScenario("train-tagger") { workers, arguments in
+    try withBench(workers, task: .tagging) { bench in
+      let end = try checkTraining(workers, bench, middle: 11, overrides: arguments)
+      try expect(end.epoch == 2 && end.window == 0 && end.step == 16, "\(end)")
+    }
   },
   WorkerScenario("train-skip") { workers, arguments in
     try withBench(workers) { try checkSkippedSteps(workers, $0, overrides: arguments) }
@@ -131,12 +140,15 @@ private func gradientBits(
 }
 
 /// A run of all workers, also in two parts and with another optimiser, ends as that of one worker alone.
-private func checkTraining(_ workers: any WorkerGroup, _ bench: TrainingBench, overrides: [String]) throws {
+///
+/// - Parameter middle: a step in the middle of the second epoch that a checkpoint follows.
+/// - Returns: where the run ended.
+private func checkTraining(
+  _ workers: any WorkerGroup, _ bench: TrainingBench, middle: Int, overrides: [String]
+) throws -> TrainingPosition {
   let together = try bench.train(workers, run: "together", overrides)
-  let position = together.position
-  try expect(position.epoch == 2 && position.window == 0 && position.tokens == 2002, "\(position)")
-  // From the middle of an epoch on: one that this group has written itself, with slots of all workers in it.
-  let middle = bench.checkpoint("together", step: 22)
+  // This group has written the checkpoint itself, with slots of all workers in it.
+  let middle = bench.checkpoint("together", step: middle)
   let resumed = try bench.train(workers, run: "resumed", overrides, resume: middle)
   try expect(resumed.weightDigest == together.weightDigest, "resumed: \(resumed.weightDigest)")
   try workers.agreeing {
@@ -159,6 +171,7 @@ private func checkTraining(_ workers: any WorkerGroup, _ bench: TrainingBench, o
   digests.replaceSubrange(segments[workers.rank], with: Array(together.weightDigest.utf8))
   try digests.withUnsafeMutableBytes { try workers.allGather($0, segments: segments) }
   try expect(Set(segments.map { digests[$0] }).count == 1, "the workers' weights differ")
+  return together.position
 }
 
 /// Steps that one worker spoils are left out by all, and the run ends as that of one worker alone.

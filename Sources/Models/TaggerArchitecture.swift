@@ -1,0 +1,97 @@
+import Interfaces
+import Kernels
+import Layers
+import Parameters
+import Sharding
+
+/// A tagger: embedding → recurrent layers, in both directions if wanted → a softmax over the labels of each token.
+///
+/// Parameters are named and shaped as in a PyTorch module with an `Embedding` called encoder, an `LSTM`, `GRU` or `RNN`
+/// called rnn, and a `Linear` called decoder.
+package struct TaggerArchitecture: Architecture {
+  package typealias Input = Sentences
+
+  /// The sizes of a tagger.
+  package struct Shape: Sendable, Equatable {
+    package var cell: Cell
+    /// V
+    package var vocabularySize: Int
+    /// Classes.
+    package var labels: Int
+    /// E
+    package var embeddingSize: Int
+    /// H, of each direction.
+    package var hiddenSize: Int
+    package var layers: Int
+    package var isBidirectional: Bool
+
+    package init(
+      cell: Cell, vocabularySize: Int, labels: Int, embeddingSize: Int, hiddenSize: Int, layers: Int,
+      isBidirectional: Bool
+    ) {
+      (self.cell, self.vocabularySize, self.labels) = (cell, vocabularySize, labels)
+      (self.embeddingSize, self.hiddenSize, self.layers) = (embeddingSize, hiddenSize, layers)
+      self.isBidirectional = isBidirectional
+    }
+  }
+
+  package let shape: Shape
+  package let layout: ParameterLayout
+  package var hasEqualBatches: Bool { false }
+  /// Of the non-recurrent connections (Zaremba et al. 2014), in training; nil: none.
+  package let dropout: Dropout?
+  /// Added to the bias of an LSTM's forget gate at the start.
+  package let forgetBias: Double
+  /// [V, E]
+  package let table: Parameter
+  /// By layer, then by direction.
+  package let cells: [[CellParameters]]
+  /// [labels, directions·H]
+  package let decoderWeight: Parameter
+  /// [labels]
+  package let decoderBias: Parameter
+
+  package init(_ shape: Shape, dropout: Dropout? = nil, forgetBias: Double = 0) {
+    (self.shape, self.dropout, self.forgetBias) = (shape, dropout, forgetBias)
+    var layout = ParameterLayout()
+    let directions = shape.isBidirectional ? [false, true] : [false]
+    let output = directions.count * shape.hiddenSize
+    table = layout.declare("encoder.weight", [shape.vocabularySize, shape.embeddingSize], .table)
+    cells = (0..<shape.layers).map { layer in
+      directions.map { reverse in
+        CellParameters(
+          shape.cell, prefix: "rnn", layer: layer, reverse: reverse,
+          inputSize: layer == 0 ? shape.embeddingSize : output, hiddenSize: shape.hiddenSize, &layout)
+      }
+    }
+    decoderWeight = layout.declare("decoder.weight", [shape.labels, output], .product)
+    decoderBias = layout.declare("decoder.bias", [shape.labels], .bias)
+    self.layout = layout
+  }
+
+  package func initialize(_ store: ParameterStore, _ initialization: Initialization, seed: UInt64) {
+    initialization.fill(store, hiddenSize: shape.hiddenSize, seed: seed)
+    for cell in cells.joined() { cell.addForgetBias(forgetBias, to: store) }
+  }
+
+  package func makeModel(
+    _ weights: PackedParameters, _ plan: BatchPlan, rank: Int, memory: FloatMemory, _ workspace: Workspace
+  ) throws -> any TrainableModel<Sentences> {
+    try Tagger(self, weights, plan, rank: rank, memory: memory, workspace)
+  }
+
+  package func gradientBytes(_ plan: BatchPlan, rank: Int) -> Int {
+    let addends = layout.parameters.map { Addend(parameter: $0, rows: $0 == table ? .listed : .all) }
+    return SubtreeGradient.bytes(addends, plan, rank: rank)
+  }
+
+  package func modelBytes(_ plan: BatchPlan, rank: Int, precision: Precision) -> Int {
+    StackMemory(table: table, cells: cells, classes: shape.labels, hasDropout: dropout != nil)
+      .modelBytes(plan, rank: rank, precision: precision)
+  }
+
+  package func scorerBytes(_ plan: BatchPlan, rank: Int, precision: Precision) -> Int {
+    StackMemory(table: table, cells: cells, classes: shape.labels, hasDropout: false)
+      .scorerBytes(plan, rank: rank, precision: precision)
+  }
+}
