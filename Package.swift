@@ -66,7 +66,8 @@ let package = Package(
     room("Corpus", ["HDF5", "Files", "Interfaces", "Kernels", "Sharding", "Parameters", "Failures", crypto]),
     room("Checkpoints", ["Corpus", "Models", "HDF5", "Files", "Parameters", "Failures"]),
     room(
-      "Configuration", ["Checkpoints", "Models", "Layers", "Interfaces", "Kernels", "Optimizers", "Failures", yams]),
+      "Configuration",
+      ["Checkpoints", "Models", "Layers", "Interfaces", "Kernels", "Optimizers", "Files", "Failures", yams]),
     room(
       "Training",
       [
@@ -134,16 +135,22 @@ let package = Package(
         logging,
       ]),
 
+    // What models are compared with: the same in scalar loops and double precision.
+    .target(
+      name: "ReferenceModels", dependencies: ["Models", "Layers", "Kernels", "Parameters"],
+      path: "Tests/ReferenceModels", swiftSettings: swiftSettings),
     .target(
       name: "NumericSupport", dependencies: ["Kernels", "Parameters"], path: "Tests/NumericSupport",
       swiftSettings: swiftSettings),
-    tests("FailuresTests", ["Failures"]),
     tests("FilesTests", ["Files", "Failures"]),
     tests("ParametersTests", ["Parameters", "Failures"]),
     tests("ShardingTests", ["Sharding", "Kernels", "Parameters"]),
     tests("KernelsTests", ["Kernels", "Sharding", "Parameters", "Failures", "NumericSupport"]),
-    tests("LayersTests", ["Layers", "Interfaces", "Kernels", "Sharding", "Parameters", "NumericSupport"]),
-    tests("ModelsTests", ["Models", "Layers", "Interfaces", "Kernels", "Sharding", "Parameters", "NumericSupport"]),
+    tests(
+      "LayersTests", ["Layers", "Interfaces", "Kernels", "Sharding", "Parameters", "NumericSupport", "ReferenceModels"]),
+    tests(
+      "ModelsTests",
+      ["Models", "Layers", "Interfaces", "Kernels", "Sharding", "Parameters", "NumericSupport", "ReferenceModels"]),
     tests("OptimizersTests", ["Optimizers", "Kernels", "Parameters"]),
   ]
 )

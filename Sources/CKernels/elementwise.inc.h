@@ -1,17 +1,4 @@
-// Maps, sums and optimiser updates over flat arrays; dropout.
-
-#define MAP(name, expression)                                                     \
-  static void name(float *values, size_t n) {                                     \
-    for (size_t j = 0; j < n; j += LANES) {                                       \
-      const int k = n - j < LANES ? (int)(n - j) : LANES;                         \
-      vf x = load_n(values + j, k);                                               \
-      store_n(values + j, expression, k);                                         \
-    }                                                                             \
-  }
-
-MAP(exponential, exp_(x))
-MAP(sigmoid, sigmoid_(x))
-MAP(hyperbolic_tangent, tanh_(x))
+// Sums and optimiser updates over flat arrays; dropout.
 
 static void add(float *restrict d, const float *restrict s, size_t n) {
   for (size_t j = 0; j < n; j++) d[j] += s[j];

@@ -57,28 +57,13 @@ package struct CheckpointHeader: Equatable, Sendable {
     validation: Double? = nil, corpusDigest: String? = nil, instructionSet: String? = nil, precision: String? = nil,
     metricsBytes: Int? = nil, creator: String = "Lockstep", created: Date = .now
   ) {
-    self.step = step
-    self.epoch = epoch
-    self.window = window
-    self.seed = seed
-    self.randomStream = randomStream
-    self.configuration = configuration
-    self.tokenizer = tokenizer
-    self.vocabulary = vocabulary
-    self.unknownToken = unknownToken
-    self.optimizer = optimizer
-    self.optimizerState = optimizerState
-    self.schedule = schedule
-    self.scheduleState = scheduleState
-    self.bestValidation = bestValidation
-    self.trainingState = trainingState
-    self.run = run
-    self.validation = validation
-    self.corpusDigest = corpusDigest
-    self.instructionSet = instructionSet
-    self.precision = precision
-    self.metricsBytes = metricsBytes
-    self.creator = creator
+    (self.step, self.epoch, self.window, self.seed) = (step, epoch, window, seed)
+    (self.randomStream, self.configuration, self.tokenizer) = (randomStream, configuration, tokenizer)
+    (self.vocabulary, self.unknownToken, self.optimizer) = (vocabulary, unknownToken, optimizer)
+    (self.optimizerState, self.schedule, self.scheduleState) = (optimizerState, schedule, scheduleState)
+    (self.bestValidation, self.trainingState, self.run) = (bestValidation, trainingState, run)
+    (self.validation, self.corpusDigest, self.instructionSet) = (validation, corpusDigest, instructionSet)
+    (self.precision, self.metricsBytes, self.creator) = (precision, metricsBytes, creator)
     self.created = created.formatted(.iso8601)
   }
 
@@ -98,9 +83,7 @@ package struct TensorInfo: Equatable, Sendable {
   package var gateOrder: String?
 
   package init(name: String, shape: [Int], gateOrder: String? = nil) {
-    self.name = name
-    self.shape = shape
-    self.gateOrder = gateOrder
+    (self.name, self.shape, self.gateOrder) = (name, shape, gateOrder)
   }
 
   /// Values in the tensor.

@@ -26,9 +26,7 @@ package struct CheckpointWriter: ~Copyable {
       Self.remove(temporaryPath)
       throw CheckpointWriter.failure(error, path)
     }
-    self.path = path
-    self.temporaryPath = temporaryPath
-    self.groups = groups
+    (self.path, self.temporaryPath, self.groups) = (path, temporaryPath, groups)
     notes = header.sealNotes
   }
 

@@ -54,9 +54,4 @@ package struct HistoryTable: Equatable, Sendable {
 
   /// The values of the column `name`.
   package subscript(name: String) -> Values? { columns.first { $0.name == name }?.values }
-
-  /// The last `count` rows, oldest first; each has a value per column.
-  package func lastRows(_ count: Int) -> [[Double]] {
-    (max(0, rowCount - count)..<rowCount).map { row in columns.map { $0.values[row] } }
-  }
 }

@@ -1,4 +1,5 @@
 import Failures
+import Files
 
 /// What the value of a key may be.
 enum ConfigurationForm: Sendable, Equatable {

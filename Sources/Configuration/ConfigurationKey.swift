@@ -56,10 +56,7 @@ package struct ConfigurationKey: Sendable {
     let parts = path.split(separator: ".").map(String.init)
     precondition((1...2).contains(parts.count), "a key's path is name or section.name")
     (section, name) = (parts.count == 2 ? parts[0] : nil, parts[parts.count - 1])
-    self.form = form
-    self.meaning = meaning
-    self.load = load
-    self.store = store
+    (self.form, self.meaning, self.load, self.store) = (form, meaning, load, store)
   }
 }
 

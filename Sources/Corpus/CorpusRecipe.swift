@@ -86,13 +86,8 @@ package struct CorpusRecipe: Sendable {
     guard shards <= Self.mostShards else {
       throw Failure(.usage, "\(shards) is more than \(Self.mostShards)", at: "--shards")
     }
-    self.texts = texts
-    self.splitting = splitting
-    self.tokenizer = tokenizer
-    self.limits = limits
-    self.vocabulary = vocabulary
-    self.shards = shards
-    self.output = output
+    (self.texts, self.splitting, self.tokenizer, self.limits) = (texts, splitting, tokenizer, limits)
+    (self.vocabulary, self.shards, self.output) = (vocabulary, shards, output)
     self.replacesOutput = replacesOutput
     unknownTreatment =
       switch (unknown, vocabulary?.unknown) {

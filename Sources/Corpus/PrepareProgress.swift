@@ -12,10 +12,7 @@ package struct PrepareProgress: Sendable, Equatable {
   package var elapsed: Duration
 
   package init(stage: Stage, bytesDone: Int, bytesTotal: Int, elapsed: Duration) {
-    self.stage = stage
-    self.bytesDone = bytesDone
-    self.bytesTotal = bytesTotal
-    self.elapsed = elapsed
+    (self.stage, self.bytesDone, self.bytesTotal, self.elapsed) = (stage, bytesDone, bytesTotal, elapsed)
   }
 
   /// For example `encoding   412 MB of 1024 MB   40 %   96 MB/s`.

@@ -86,20 +86,13 @@ package final class SequenceBatches: BatchSource {
     let global = self.batch((position.epoch, position.index))
     let own = global[plan.sequences(of: rank, in: global.count)]
     let ownLengths = own.map { lengths[$0] }
-    let steps = ownLengths.max() ?? 0
     batch.step = position.step
     batch.targets = global.reduce(0) { $0 + lengths[$1] }
     batch.keys = own.map { SequenceKey(draw: UInt64(position.epoch), sequence: UInt32($0)) }
-    batch.input.steps = steps
-    batch.input.lengths = ownLengths
-    for (column, sequence) in own.enumerated() {
-      let range = split.range(of: sequence)
-      for t in 0..<steps {
-        let row = t * own.count + column
-        batch.input.tokens[row] = t < range.count ? split.tokens[range.lowerBound + t] : 0
-        batch.input.labels[row] = t < range.count ? split.labels[range.lowerBound + t] : -1
-      }
+    let starts = own.map { split.range(of: $0).lowerBound }
+    batch.input.fill(lengths: ownLengths) { column, t in
+      (split.tokens[starts[column] + t], split.labels[starts[column] + t])
     }
-    plan.list(batch.units, of: rank, count: global.count, steps: steps) { ownLengths[$0] }
+    plan.list(batch.units, of: rank, count: global.count, steps: batch.input.steps) { ownLengths[$0] }
   }
 }

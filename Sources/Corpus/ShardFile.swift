@@ -30,9 +30,7 @@ final class ShardFile: Sendable {
         .badData, "the shard has \(identity.size) bytes where the manifest says \(entry.bytes)", at: path,
         remedy: SealedFormat.corpusShard.remedy)
     }
-    self.path = path
-    self.entry = entry
-    self.formatVersion = formatVersion
+    (self.path, self.entry, self.formatVersion) = (path, entry, formatVersion)
     state = Mutex(State(identity: identity))
   }
 

@@ -15,9 +15,7 @@ package struct SplitFractions: Sendable, Equatable {
   package static let standard = SplitFractions(train: 0.9, valid: 0.05, test: 0.05)
 
   private init(train: Double, valid: Double, test: Double) {
-    self.train = train
-    self.valid = valid
-    self.test = test
+    (self.train, self.valid, self.test) = (train, valid, test)
   }
 
   /// Reads three comma-separated fractions that add up to 1, such as `0.9,0.05,0.05`.

@@ -33,7 +33,7 @@ package final class StreamBatches: BatchSource {
     for index in batch.keys.indices { batch.keys[index].draw = UInt64(position.step) }
     plan.list(batch.units, of: rank, count: plan.sequences, steps: steps) { _ in steps }
     try streams.read(
-      window: position.index, inputs: batch.input.inputs.values, targets: batch.input.targets.values)
+      window: position.index, inputs: batch.input.tokens.values, targets: batch.input.targets.values)
   }
 
   /// Bytes of a worker's batch.

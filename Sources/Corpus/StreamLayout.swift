@@ -40,10 +40,7 @@ package struct StreamLayout: Sendable, Equatable {
         .usage, "\(tokens) tokens are too few for \(streams) \(streams == 1 ? "stream" : "streams")",
         remedy: "use fewer streams or more text; a stream needs 2 tokens, to predict one from the other")
     }
-    self.tokens = tokens
-    self.streams = streams
-    self.window = window
-    self.remainder = remainder
+    (self.tokens, self.streams, self.window, self.remainder) = (tokens, streams, window, remainder)
     let longest = Self.longestStream(tokens: tokens, streams: streams, remainder)
     let (whole, left) = longest.quotientAndRemainder(dividingBy: window)
     let dropsLast = remainder == .droppedWithShortWindow && whole > 0 && 2 * left < window

@@ -48,10 +48,7 @@ package struct Vocabulary: Sendable {
     if tokenizer == .byte, tokens.count != 256 { throw malformed("has \(tokens.count) tokens, not 256") }
     if tokenizer == .word, specialIDs.count != 2 { throw malformed("lacks <unk> or <eos>") }
 
-    self.tokenizer = tokenizer
-    self.tokens = tokens
-    self.scalarIDs = scalarIDs
-    self.wordIDs = wordIDs
+    (self.tokenizer, self.tokens, self.scalarIDs, self.wordIDs) = (tokenizer, tokens, scalarIDs, wordIDs)
     unknown = specialIDs[SpecialToken.unknown]
     endOfSentence = specialIDs[SpecialToken.endOfSentence]
   }

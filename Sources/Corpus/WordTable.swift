@@ -31,8 +31,6 @@ struct WordTable {
   /// The value that was stored with the entry, in the order of insertion.
   func value(at index: Int) -> Int { entries[index].value }
 
-  mutating func setValue(_ value: Int, at index: Int) { entries[index].value = value }
-
   @inline(__always)
   mutating func increment(at index: Int) { entries[index].value += 1 }
 

@@ -55,11 +55,7 @@ package final class AllReduceExchange: GradientExchange {
       records.note(
         squares: weights.arithmetic.squaredNorm(total.pointer + range.lowerBound, count: range.count), ofBlock: block)
     }
-    let totals = try records.gather(losses: losses)
-    if totals.failed { try group.agree(losses.failure) }
-    let outcome = StepOutcome(
-      lossSum: plan.tree.sum(records.shardLosses), gradientNorm: totals.squares.squareRoot() * update.scale,
-      stopRequested: totals.stopRequested)
+    let outcome = try records.outcome(losses, plan.tree, update)
     defer { workspace.enter(.other) }
     guard try decide(outcome) else { return outcome }
     let factor = GradientNorm.clippingFactor(norm: outcome.gradientNorm, limit: update.clipNorm)

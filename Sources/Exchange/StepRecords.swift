@@ -53,38 +53,27 @@ final class StepRecords {
     values[records[group.rank].squares.lowerBound + block - firstBlock] = squares
   }
 
-  /// What all workers' records come to.
-  struct Totals {
-    var squares = 0.0
-    var stopRequested = false
-    var failed = false
-  }
-
-  /// Tells all workers the records of each; collective.
-  func gather(losses: Result<[Double], any Error>) throws -> Totals {
+  /// Tells all workers the records of each, and returns what they come to; collective.
+  ///
+  /// - Parameter losses: the loss sums of this worker's shards, or the error of its pass; then every worker throws it.
+  func outcome(_ losses: Result<[Double], any Error>, _ tree: ShardTree, _ update: Update) throws -> StepOutcome {
     let own = records[group.rank]
     values[own.stop] = StopSignal.received == nil ? 0 : 1
+    var failure: (any Error)?
     switch losses {
-    case .success(let losses):
-      for (place, loss) in zip(own.losses, losses) { values[place] = loss }
-      values[own.failure] = 0
-    case .failure:
-      values[own.failure] = 1
+    case .success(let losses): for (place, loss) in zip(own.losses, losses) { values[place] = loss }
+    case .failure(let error): failure = error
     }
+    values[own.failure] = failure == nil ? 0 : 1
     if group.count > 1 {
       try group.allGather(UnsafeMutableRawBufferPointer(values.values), segments: records.map(\.bytes))
     }
-    var totals = Totals()
-    var shard = 0
-    for record in records {
-      for place in record.squares { totals.squares += values[place] }
-      for place in record.losses {
-        shardLosses[shard] = values[place]
-        shard += 1
-      }
-      totals.stopRequested = totals.stopRequested || values[record.stop] != 0
-      totals.failed = totals.failed || values[record.failure] != 0
-    }
-    return totals
+    var squares = 0.0
+    for place in records.lazy.flatMap(\.squares) { squares += values[place] }
+    for (shard, place) in records.lazy.flatMap(\.losses).enumerated() { shardLosses[shard] = values[place] }
+    if records.contains(where: { values[$0.failure] != 0 }) { try group.agree(failure) }
+    return StepOutcome(
+      lossSum: tree.sum(shardLosses), gradientNorm: squares.squareRoot() * update.scale,
+      stopRequested: records.contains { values[$0.stop] != 0 })
   }
 }

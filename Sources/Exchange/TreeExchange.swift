@@ -158,11 +158,7 @@ package final class TreeExchange: GradientExchange {
     try reduce()
     workspace.enter(.update)
     squareRest()
-    let totals = try records.gather(losses: losses)
-    if totals.failed { try group.agree(losses.failure) }
-    let outcome = StepOutcome(
-      lossSum: plan.tree.sum(records.shardLosses), gradientNorm: totals.squares.squareRoot() * update.scale,
-      stopRequested: totals.stopRequested)
+    let outcome = try records.outcome(losses, plan.tree, update)
     defer { workspace.enter(.other) }
     guard try decide(outcome) else { return outcome }
     let factor = GradientNorm.clippingFactor(norm: outcome.gradientNorm, limit: update.clipNorm)
@@ -265,12 +261,5 @@ package final class TreeExchange: GradientExchange {
     }
     workspace.enter(.packing)
     weights.packRest(outside: optimizer.segment)
-  }
-}
-
-extension Result {
-  /// The error; nil on success.
-  var failure: Failure? {
-    if case .failure(let error) = self { error } else { nil }
   }
 }

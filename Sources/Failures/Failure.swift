@@ -25,10 +25,7 @@ package struct Failure: ReportableError, Equatable {
   package init(
     _ exitStatus: ExitStatus, _ what: String, at place: String? = nil, cause: String? = nil, remedy: String? = nil
   ) {
-    self.exitStatus = exitStatus
-    self.what = what
-    self.place = place
-    self.cause = cause
+    (self.exitStatus, self.what, self.place, self.cause) = (exitStatus, what, place, cause)
     self.remedy = remedy
   }
 

@@ -13,10 +13,7 @@ package struct ProcessIdentity: Equatable, Sendable {
   package var started: String
 
   package init(host: String, boot: String, namespace: String, process: pid_t, started: String) {
-    self.host = host
-    self.boot = boot
-    self.namespace = namespace
-    self.process = process
+    (self.host, self.boot, self.namespace, self.process) = (host, boot, namespace, process)
     self.started = started
   }
 }

@@ -21,12 +21,8 @@ package struct SealedFormat: Equatable, Sendable {
     name: String, currentVersion: Int, noun: String, remedy: String, remedyForPlainHDF5: String? = nil,
     remedyForChanged: String? = nil
   ) {
-    self.name = name
-    self.currentVersion = currentVersion
-    self.noun = noun
-    self.remedy = remedy
-    self.remedyForPlainHDF5 = remedyForPlainHDF5
-    self.remedyForChanged = remedyForChanged
+    (self.name, self.currentVersion, self.noun, self.remedy) = (name, currentVersion, noun, remedy)
+    (self.remedyForPlainHDF5, self.remedyForChanged) = (remedyForPlainHDF5, remedyForChanged)
   }
 }
 

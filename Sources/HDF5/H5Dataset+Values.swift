@@ -81,29 +81,6 @@ extension H5Dataset {
         at: place)
     }
   }
-
-  /// Lengthens the first dimension by as many rows as `values` has, and writes them there.
-  /// - Precondition: the dataset was created extendable, and `values` are whole rows.
-  package func append<Element: H5Element>(_ values: UnsafeBufferPointer<Element>) throws {
-    try withIdentifier { dataset in
-      guard !values.isEmpty else { return }
-      var extents = try numericExtents(dataset)
-      let rowCount = extents.dropFirst().reduce(1, *)
-      precondition(rowCount > 0 && values.count.isMultiple(of: rowCount), "rows are appended whole")
-      let end = extents[0]
-      let rows = values.count / rowCount
-      extents[0] = end + rows
-      try H5Library.check(
-        H5Dset_extent(dataset, extents.map { hsize_t($0) }), "H5Dset_extent", at: place)
-      let offset = [end] + extents.dropFirst().map { _ in 0 }
-      try write(values, at: offset, shape: [rows] + extents.dropFirst())
-    }
-  }
-
-  /// Lengthens the first dimension by as many rows as `values` has, and writes them there.
-  package func append<Element: H5Element>(_ values: [Element]) throws {
-    try values.withUnsafeBufferPointer { try append($0) }
-  }
 }
 
 extension H5Dataset {

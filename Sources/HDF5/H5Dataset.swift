@@ -74,7 +74,7 @@ extension H5Group {
   func createDataset(_ name: String, type: hid_t, shape: [Int], storage: H5Storage) throws -> H5Dataset {
     let place = self.place.appending(name)
     return try withIdentifier { group in
-      let space = try H5Identifier.space(shape, isExtendable: storage.isExtendable && !shape.isEmpty, at: place)
+      let space = try H5Identifier.space(shape, at: place)
       let creation = try storage.properties(shape: shape, at: place)
       let link = try H5Group.linkProperties(at: place)
       let identifier = try H5Identifier(

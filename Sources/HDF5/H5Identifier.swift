@@ -38,16 +38,14 @@ extension H5Identifier {
     try H5Identifier(H5Pcreate(propertyClass), "H5Pcreate", at: place, release: H5Pclose)
   }
 
-  /// A dataspace of the given shape; the empty shape is a scalar. With `isExtendable` the first dimension has no limit.
-  static func space(_ shape: [Int], isExtendable: Bool = false, at place: H5Place) throws -> H5Identifier {
+  /// A dataspace of the given shape; the empty shape is a scalar.
+  static func space(_ shape: [Int], at place: H5Place) throws -> H5Identifier {
     guard !shape.isEmpty else {
       return try H5Identifier(H5Screate(H5S_SCALAR), "H5Screate", at: place, release: H5Sclose)
     }
-    let current = shape.map { hsize_t($0) }
-    var maximum = current
-    if isExtendable { maximum[0] = H5S_UNLIMITED }
     return try H5Identifier(
-      H5Screate_simple(Int32(shape.count), current, maximum), "H5Screate_simple", at: place, release: H5Sclose)
+      H5Screate_simple(Int32(shape.count), shape.map { hsize_t($0) }, nil), "H5Screate_simple", at: place,
+      release: H5Sclose)
   }
 
   /// The type of a variable-length UTF-8 string, which h5py and h5dump show as text.

@@ -21,9 +21,7 @@ package class H5Object: @unchecked Sendable {
 
   init(_ identifier: consuming H5Identifier, closing: String, place: H5Place, owner: H5File?) {
     self.identifier = consume identifier
-    self.closing = closing
-    self.place = place
-    self.owner = owner
+    (self.closing, self.place, self.owner) = (closing, place, owner)
     health = owner?.health ?? H5FileHealth()
   }
 

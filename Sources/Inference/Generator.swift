@@ -11,9 +11,7 @@ package final class Generator {
   private var sampler: Sampler
 
   package init(_ decoder: any StepDecoder, vocabulary: Vocabulary, sampler: Sampler) {
-    self.decoder = decoder
-    self.vocabulary = vocabulary
-    self.sampler = sampler
+    (self.decoder, self.vocabulary, self.sampler) = (decoder, vocabulary, sampler)
   }
 
   /// Reads the prompt and then writes `length` tokens, each handed to `emit` as it is drawn.

@@ -24,9 +24,7 @@ package struct Sampler: Sendable {
     guard topP > 0, topP <= 1 else {
       throw Failure(.usage, "\(topP) is not a probability above 0", at: "--top-p", remedy: "give a number in (0, 1]")
     }
-    self.temperature = temperature
-    self.topK = topK
-    self.topP = topP
+    (self.temperature, self.topK, self.topP) = (temperature, topK, topP)
     random = RandomStream(seed: seed, stream: 0)
   }
 

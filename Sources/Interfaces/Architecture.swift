@@ -26,6 +26,9 @@ package protocol Architecture<Input>: Sendable {
     _ weights: PackedParameters, _ plan: BatchPlan, rank: Int, memory: FloatMemory, _ workspace: Workspace
   ) throws -> any TrainableModel<Input>
 
+  /// Measures the exact loss, of one worker's share.
+  func makeScorer(_ weights: PackedParameters, _ plan: BatchPlan, rank: Int) throws -> any Scorer<Input>
+
   /// Bytes of a worker's gradients.
   func gradientBytes(_ plan: BatchPlan, rank: Int) -> Int
 

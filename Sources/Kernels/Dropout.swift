@@ -17,8 +17,6 @@ package struct Dropout: Sendable {
     self.seed = seed
   }
 
-  package var isActive: Bool { probability > 0 }
-
   /// destination = mask ⊙ source, for the rows of a batch; `source` may be `destination`.
   ///
   /// - Parameters:

@@ -18,11 +18,8 @@ package struct GRUStep {
     inputGates: MatrixView, hiddenGates: MatrixView? = nil, hiddenBefore: MatrixView, resetHidden: MatrixView? = nil,
     _ arithmetic: Arithmetic
   ) {
-    self.arithmetic = arithmetic
-    self.inputGates = inputGates
-    self.hiddenGates = hiddenGates
-    self.hiddenBefore = hiddenBefore
-    self.resetHidden = resetHidden
+    (self.arithmetic, self.inputGates, self.hiddenGates) = (arithmetic, inputGates, hiddenGates)
+    (self.hiddenBefore, self.resetHidden) = (hiddenBefore, resetHidden)
   }
 
   private func job() -> ls_gru_step {
@@ -41,6 +38,14 @@ package struct GRUStep {
     return step
   }
 
+  private func backwardJob(_ dOutput: MatrixView, _ dHidden: MatrixView, _ dHiddenBefore: MatrixView) -> ls_gru_step {
+    var step = job()
+    step.d_output = UnsafePointer(dOutput.pointer)
+    step.d_hidden = UnsafePointer(dHidden.pointer)
+    step.d_hidden_before = dHiddenBefore.pointer
+    return step
+  }
+
   /// Reset gate after the product, as in PyTorch and cuDNN.
   package func forwardResetAfter(_ biases: GRUBiases, hidden: MatrixView) {
     var step = forwardJob(biases, hidden)
@@ -50,10 +55,7 @@ package struct GRUStep {
   /// Leaves the gradients of the pre-activations in `inputGates` and `hiddenGates`, and in `dHiddenBefore` the part of
   /// dL/dh(t-1) that does not pass through a product.
   package func backwardResetAfter(dOutput: MatrixView, dHidden: MatrixView, dHiddenBefore: MatrixView) {
-    var step = job()
-    step.d_output = UnsafePointer(dOutput.pointer)
-    step.d_hidden = UnsafePointer(dHidden.pointer)
-    step.d_hidden_before = dHiddenBefore.pointer
+    var step = backwardJob(dOutput, dHidden, dHiddenBefore)
     arithmetic.kernels.pointee.gru_after_backward(&step)
   }
 
@@ -71,10 +73,7 @@ package struct GRUStep {
 
   /// Backward of the second half: gradients of z and n, and the direct part of dL/dh(t-1).
   package func backwardResetBeforeOutput(dOutput: MatrixView, dHidden: MatrixView, dHiddenBefore: MatrixView) {
-    var step = job()
-    step.d_output = UnsafePointer(dOutput.pointer)
-    step.d_hidden = UnsafePointer(dHidden.pointer)
-    step.d_hidden_before = dHiddenBefore.pointer
+    var step = backwardJob(dOutput, dHidden, dHiddenBefore)
     arithmetic.kernels.pointee.gru_before_backward_output(&step)
   }
 

@@ -14,10 +14,7 @@ package struct LSTMStep {
   private let arithmetic: Arithmetic
 
   package init(gates: MatrixView, cellBefore: MatrixView, cell: MatrixView, _ arithmetic: Arithmetic) {
-    self.arithmetic = arithmetic
-    self.gates = gates
-    self.cellBefore = cellBefore
-    self.cell = cell
+    (self.arithmetic, self.gates, self.cellBefore, self.cell) = (arithmetic, gates, cellBefore, cell)
   }
 
   private func job() -> ls_lstm_step {

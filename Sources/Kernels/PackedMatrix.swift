@@ -25,10 +25,7 @@ package final class PackedMatrix: @unchecked Sendable {  // safe by the phases d
   init(
     inner: Int, outer: Int, _ arithmetic: Arithmetic, precision: Precision, memory: FloatMemory
   ) throws {
-    self.inner = inner
-    self.outer = outer
-    self.arithmetic = arithmetic
-    self.precision = precision
+    (self.inner, self.outer, self.arithmetic, self.precision) = (inner, outer, arithmetic, precision)
     panelColumns = arithmetic.panelColumns(precision)
     let units = precision == .f32 ? inner : (inner + 1) / 2
     panelRows = (units + 15) / 16 * 16

@@ -29,9 +29,7 @@ package final class PackedParameters: Sendable {
   ) throws {
     // Each worker makes its weights on the thread that computes: from the first sum on, none sees a denormal.
     Arithmetic.flushDenormals()
-    self.arithmetic = arithmetic
-    self.precision = precision
-    self.readsFromTheEnd = readsFromTheEnd
+    (self.arithmetic, self.precision, self.readsFromTheEnd) = (arithmetic, precision, readsFromTheEnd)
     let store = try ParameterStore(layout, memory: memory)
     self.store = store
     packed = try layout.parameters.map { parameter in

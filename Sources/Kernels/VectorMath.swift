@@ -1,26 +1,8 @@
 import CKernels
 import Parameters
 
-/// Maps and sums over flat arrays.
+/// Sums over flat arrays.
 extension Arithmetic {
-  /// x ← eˣ, at most 1 ulp off for −87 ≤ x ≤ 88 and saturated outside.
-  package func exponential(_ values: UnsafeMutableBufferPointer<Float>) {
-    guard let start = values.baseAddress else { return }
-    kernels.pointee.exponential(start, values.count)
-  }
-
-  /// x ← 1 / (1 + e⁻ˣ)
-  package func sigmoid(_ values: UnsafeMutableBufferPointer<Float>) {
-    guard let start = values.baseAddress else { return }
-    kernels.pointee.sigmoid(start, values.count)
-  }
-
-  /// x ← tanh x
-  package func hyperbolicTangent(_ values: UnsafeMutableBufferPointer<Float>) {
-    guard let start = values.baseAddress else { return }
-    kernels.pointee.hyperbolic_tangent(start, values.count)
-  }
-
   /// destination += source
   package func add(_ source: UnsafePointer<Float>, to destination: UnsafeMutablePointer<Float>, count: Int) {
     kernels.pointee.add(destination, source, count)

@@ -22,6 +22,11 @@ package struct Pass {
     (self.keys, self.observer) = (keys, observer)
   }
 
+  package init(_ input: some TokenBatch, keys: [SequenceKey], observer: any PassObserver) {
+    self.init(
+      steps: input.steps, sequences: input.sequences, lengths: input.lengths, keys: keys, observer: observer)
+  }
+
   /// T·B
   package var rows: Int { steps * sequences }
 

@@ -49,7 +49,7 @@ package final class RecurrentStack {
   }
 
   /// Sets the states that a batch starts from to zero: for sequences that are not carried over.
-  package func beginSequences(_ pass: Pass) {
+  package func resetStates(_ pass: Pass) {
     for cell in layers.lazy.flatMap(\.cells) {
       cell.hidden.slot(0, pass.sequences).fill(0)
       cell.cellState?.slot(0, pass.sequences).fill(0)
@@ -60,9 +60,6 @@ package final class RecurrentStack {
   package func carry(_ pass: Pass) {
     for layer in layers { for cell in layer.cells { cell.carry(pass) } }
   }
-
-  /// Sets every state to zero: the start of an epoch or of a text.
-  package func resetStates() { for state in carried { state.values.fill(0) } }
 
   /// The states that are carried from batch to batch: `hidden_l0` … and, for an LSTM, `cell_l0` …
   package var carried: [CarriedState] {

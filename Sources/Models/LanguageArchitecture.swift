@@ -6,7 +6,7 @@ import Sharding
 
 /// A stacked recurrent language model: embedding → layers → softmax. Parameters are named and shaped as in PyTorch's
 /// word_language_model, so that weights can be exchanged one to one.
-package struct LanguageArchitecture: Architecture {
+package struct LanguageArchitecture: RecurrentArchitecture {
   package typealias Input = Window
 
   /// The sizes of a language model.
@@ -27,29 +27,18 @@ package struct LanguageArchitecture: Architecture {
       cell: Cell, vocabularySize: Int, embeddingSize: Int, hiddenSize: Int, layers: Int, tied: Bool = false
     ) {
       precondition(!tied || embeddingSize == hiddenSize, "tied weights need one size for embedding and hidden state")
-      self.cell = cell
-      self.vocabularySize = vocabularySize
-      self.embeddingSize = embeddingSize
-      self.hiddenSize = hiddenSize
-      self.layers = layers
-      self.tied = tied
+      (self.cell, self.vocabularySize, self.embeddingSize) = (cell, vocabularySize, embeddingSize)
+      (self.hiddenSize, self.layers, self.tied) = (hiddenSize, layers, tied)
     }
   }
 
-  package var hasEqualBatches: Bool { true }
   package let shape: Shape
   package let layout: ParameterLayout
-  /// Of the non-recurrent connections (Zaremba et al. 2014), in training; nil: none.
   package let dropout: Dropout?
-  /// Added to the bias of an LSTM's forget gate at the start.
   package let forgetBias: Double
-  /// [V, E]
   package let table: Parameter
-  /// By layer, then by direction.
   package let cells: [[CellParameters]]
-  /// [V, H]; the table where the weights are tied.
   package let decoderWeight: Parameter
-  /// [V]
   package let decoderBias: Parameter
 
   package init(_ shape: Shape, dropout: Dropout? = nil, forgetBias: Double = 0) {
@@ -75,17 +64,6 @@ package struct LanguageArchitecture: Architecture {
   }
 
   private static let decoderName = "decoder.weight"
-
-  package func initialize(_ store: ParameterStore, _ initialization: Initialization, seed: UInt64) {
-    initialization.fill(store, hiddenSize: shape.hiddenSize, seed: seed)
-    for cell in cells.joined() { cell.addForgetBias(forgetBias, to: store) }
-  }
-
-  package func makeModel(
-    _ weights: PackedParameters, _ plan: BatchPlan, rank: Int, memory: FloatMemory, _ workspace: Workspace
-  ) throws -> any TrainableModel<Window> {
-    try LanguageModel(self, weights, plan, rank: rank, memory: memory, workspace)
-  }
 
   /// Floating-point operations of one training step over `tokens` tokens in `streams` streams: two for each multiply-add
   /// of the products, three products per weight (forward, input gradient, weight gradient). Elementwise work is left out,

@@ -8,7 +8,7 @@ import Sharding
 ///
 /// Parameters are named and shaped as in a PyTorch module with an `Embedding` called encoder, an `LSTM`, `GRU` or `RNN`
 /// called rnn, and a `Linear` called decoder.
-package struct TaggerArchitecture: Architecture {
+package struct TaggerArchitecture: RecurrentArchitecture {
   package typealias Input = Sentences
 
   /// The sizes of a tagger.
@@ -37,18 +37,11 @@ package struct TaggerArchitecture: Architecture {
 
   package let shape: Shape
   package let layout: ParameterLayout
-  package var hasEqualBatches: Bool { false }
-  /// Of the non-recurrent connections (Zaremba et al. 2014), in training; nil: none.
   package let dropout: Dropout?
-  /// Added to the bias of an LSTM's forget gate at the start.
   package let forgetBias: Double
-  /// [V, E]
   package let table: Parameter
-  /// By layer, then by direction.
   package let cells: [[CellParameters]]
-  /// [labels, directions·H]
   package let decoderWeight: Parameter
-  /// [labels]
   package let decoderBias: Parameter
 
   package init(_ shape: Shape, dropout: Dropout? = nil, forgetBias: Double = 0) {
@@ -67,31 +60,5 @@ package struct TaggerArchitecture: Architecture {
     decoderWeight = layout.declare("decoder.weight", [shape.labels, output], .product)
     decoderBias = layout.declare("decoder.bias", [shape.labels], .bias)
     self.layout = layout
-  }
-
-  package func initialize(_ store: ParameterStore, _ initialization: Initialization, seed: UInt64) {
-    initialization.fill(store, hiddenSize: shape.hiddenSize, seed: seed)
-    for cell in cells.joined() { cell.addForgetBias(forgetBias, to: store) }
-  }
-
-  package func makeModel(
-    _ weights: PackedParameters, _ plan: BatchPlan, rank: Int, memory: FloatMemory, _ workspace: Workspace
-  ) throws -> any TrainableModel<Sentences> {
-    try Tagger(self, weights, plan, rank: rank, memory: memory, workspace)
-  }
-
-  package func gradientBytes(_ plan: BatchPlan, rank: Int) -> Int {
-    let addends = layout.parameters.map { Addend(parameter: $0, rows: $0 == table ? .listed : .all) }
-    return SubtreeGradient.bytes(addends, plan, rank: rank)
-  }
-
-  package func modelBytes(_ plan: BatchPlan, rank: Int, precision: Precision) -> Int {
-    StackMemory(table: table, cells: cells, classes: shape.labels, hasDropout: dropout != nil)
-      .modelBytes(plan, rank: rank, precision: precision)
-  }
-
-  package func scorerBytes(_ plan: BatchPlan, rank: Int, precision: Precision) -> Int {
-    StackMemory(table: table, cells: cells, classes: shape.labels, hasDropout: false)
-      .scorerBytes(plan, rank: rank, precision: precision)
   }
 }

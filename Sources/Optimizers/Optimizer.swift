@@ -18,10 +18,7 @@ package final class Optimizer {
   package init(
     _ rule: UpdateRule, weightDecay: Double = 0, segment: Range<Int>, _ arithmetic: Arithmetic
   ) throws {
-    self.arithmetic = arithmetic
-    self.rule = rule
-    self.weightDecay = weightDecay
-    self.segment = segment
+    (self.arithmetic, self.rule, self.weightDecay, self.segment) = (arithmetic, rule, weightDecay, segment)
     slots = try rule.slotNames.map { _ in try FloatBuffer(count: segment.count) }
     constants.weightDecay = weightDecay
     switch rule {

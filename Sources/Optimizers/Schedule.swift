@@ -25,9 +25,7 @@ package struct Schedule: Sendable, Equatable {
   package private(set) var plateauFactor = 1.0
 
   package init(_ kind: Kind, baseRate: Double, warmupSteps: Int = 0) {
-    self.kind = kind
-    self.baseRate = baseRate
-    self.warmupSteps = warmupSteps
+    (self.kind, self.baseRate, self.warmupSteps) = (kind, baseRate, warmupSteps)
   }
 
   /// The rate of the step that comes after `step` steps, in the 0-based epoch `epoch`.

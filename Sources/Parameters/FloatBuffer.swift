@@ -17,9 +17,7 @@ package final class FloatBuffer: @unchecked Sendable {
 
   /// Wraps memory that `owner` frees.
   package init(_ pointer: UnsafeMutablePointer<Float>, count: Int, owner: AnyObject) {
-    self.pointer = pointer
-    self.count = count
-    self.owner = owner
+    (self.pointer, self.count, self.owner) = (pointer, count, owner)
   }
 
   /// - Throws: ``Failure`` when the memory can't be allocated.

@@ -9,9 +9,7 @@ package struct MatrixView {
   package let stride: Int
 
   package init(_ pointer: UnsafeMutablePointer<Float>, rows: Int, columns: Int, stride: Int? = nil) {
-    self.pointer = pointer
-    self.rows = rows
-    self.columns = columns
+    (self.pointer, self.rows, self.columns) = (pointer, rows, columns)
     self.stride = stride ?? columns
   }
 

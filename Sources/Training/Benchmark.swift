@@ -25,10 +25,7 @@ package struct Benchmark: Sendable {
     package var precision = Precision.f32
 
     package init(shape: LanguageArchitecture.Shape, streams: Int, window: Int, gradientShards: Int) {
-      self.shape = shape
-      self.streams = streams
-      self.window = window
-      self.gradientShards = gradientShards
+      (self.shape, self.streams, self.window, self.gradientShards) = (shape, streams, window, gradientShards)
     }
   }
 
@@ -82,10 +79,7 @@ package struct Benchmark: Sendable {
   package let warmup: Int
 
   package init(_ size: Size, arithmetic: Arithmetic, steps: Int, warmup: Int) {
-    self.size = size
-    self.arithmetic = arithmetic
-    self.steps = steps
-    self.warmup = warmup
+    (self.size, self.arithmetic, self.steps, self.warmup) = (size, arithmetic, steps, warmup)
   }
 
   /// Runs the steps; collective. Every worker gets the same report but for the memory, which is its own process's.

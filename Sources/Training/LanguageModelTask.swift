@@ -12,15 +12,15 @@ import Signals
 import Workers
 
 /// Language models on token streams.
-package final class LanguageModelTask: TrainingTask {
-  package var replica: any WorkerReplica { languageReplica }
+package final class LanguageModelTask: SequenceTask {
   package let budget: MemoryBudget
   package let initialParameters: String?
+  let ownReplica: Replica<Window>
+  var batches: any BatchSource<Window> { source }
+  let batch: Batch<Window>
+  let evaluator: Evaluator<Window>?
   private let architecture: LanguageArchitecture
-  private let languageReplica: Replica<Window>
   private let source: StreamBatches
-  private let batch: Batch<Window>
-  private let evaluator: Evaluator<Window>?
   private let corpus: CorpusReader
   private let cell: Cell.Family
 
@@ -35,18 +35,13 @@ package final class LanguageModelTask: TrainingTask {
     let architecture = configuration.languageArchitecture(vocabularySize: corpus.vocabulary.count)
     self.architecture = architecture
     let plan = try group.agreeing { try Self.batchPlan(group, configuration, corpus) }
-    budget = try Self.memoryBudget(
-      group, configuration, corpus, architecture, plan, resuming: checkpoint != nil)
+    budget = try .training(
+      group, configuration, architecture, plan, data: Self.dataBytes(group, configuration, corpus, architecture, plan),
+      states: architecture.cells.joined().reduce(0) { $0 + $1.hiddenSize * ($1.cell == .lstm ? 2 : 1) },
+      resuming: checkpoint != nil, remedy: "use a smaller data.window, data.streams or model, or more hosts")
     var loaded: String?
-    languageReplica = try Replica(
-      group, architecture, plan, arithmetic, precision: configuration.training.precision, TrainingMethod(configuration)
-    ) { parameters in
-      if let checkpoint {
-        try checkpoint.readParameters(into: parameters)
-      } else {
-        loaded = try configuration.initialize(parameters, architecture, corpus: corpus)
-      }
-    }
+    ownReplica = try Replica(
+      group, configuration, architecture, plan, arithmetic, corpus, resuming: checkpoint, didLoad: { loaded = $0 })
     initialParameters = loaded
     source = try group.agreeing {
       try StopSignal.check()
@@ -56,7 +51,7 @@ package final class LanguageModelTask: TrainingTask {
       return StreamBatches(streams, plan, rank: group.rank)
     }
     batch = source.makeBatch()
-    evaluator = try group.agreeing { [weights = languageReplica.weights] in
+    evaluator = try group.agreeing { [weights = ownReplica.weights] in
       try Self.makeEvaluator(group, configuration, corpus, architecture, weights)
     }
   }
@@ -100,33 +95,15 @@ package final class LanguageModelTask: TrainingTask {
     ) { try LanguageScorer(architecture, weights, $0, rank: group.rank) }
   }
 
-  package var batchesPerEpoch: Int { source.batchesPerEpoch }
-  package var canValidate: Bool { evaluator != nil }
   package var uninformedLoss: Double { log(Double(architecture.shape.vocabularySize)) }
-  package func targets(epoch: Int, index: Int) -> Int { source.targets(epoch: epoch, index: index) }
   package func steps(epoch: Int, index: Int) -> Int { source.streams.steps(inWindow: index) }
 
   package var reading: [(split: Split, range: Range<Int>)] {
     [(.train, source.streams.tokens)] + (evaluator.map { [(.valid, $0.reading)] } ?? [])
   }
 
-  package func pass(
-    at position: BatchPosition, willFill: () throws -> Void, didPass: (any GradientModel) -> Void
-  ) -> Result<[Double], any Error> {
-    languageReplica.pass(
-      batch,
-      fill: {
-        try willFill()
-        try source.fill(batch, at: position)
-      }, didPass: didPass)
-  }
-
-  package func validate(progress: (Double) -> Void) throws -> Evaluation? {
-    try evaluator?.evaluateUnlessStopped(progress: progress)
-  }
-
   package func description(resuming checkpoint: CheckpointReader?) -> [String] {
-    let (shape, plan) = (architecture.shape, languageReplica.plan)
+    let (shape, plan) = (architecture.shape, ownReplica.plan)
     let parameters = architecture.layout.parameters.reduce(0) { $0 + $1.count }
     let left = source.streams.layout.tokensLeftOut
     let leftOut = left == 0 ? "" : ", which leaves out \(grouped(left)) token\(left == 1 ? "" : "s")"

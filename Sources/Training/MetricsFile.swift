@@ -24,9 +24,7 @@ final class MetricsFile {
   ///
   /// - Throws: ``Failure`` (can't write).
   init(directory: String, run: String, keeping size: Int, mayWrite: @escaping () throws -> Void = {}) throws {
-    self.run = run
-    self.size = size
-    self.mayWrite = mayWrite
+    (self.run, self.size, self.mayWrite) = (run, size, mayWrite)
     file = try Self.reporting("check the directory's permissions and free space") {
       let file = try PosixFile(Self.path(in: directory), O_RDWR | O_CREAT | O_NOFOLLOW)
       try file.truncate(to: size)

@@ -103,22 +103,11 @@ extension NonFiniteReport {
     workerOfFirstLoss: Int?, skippedInARow: Int, workers: Int, exchange: String, checkpoint: String?,
     configuration: String
   ) {
-    self.kind = kind
-    self.step = step
-    self.epoch = epoch
-    self.window = window
-    self.windowSteps = windowSteps
-    self.streams = streams
-    self.loss = loss
-    self.gradientNorm = gradientNorm
-    self.learningRate = learningRate
-    self.first = first
+    (self.kind, self.step, self.epoch, self.window) = (kind, step, epoch, window)
+    (self.windowSteps, self.streams, self.loss) = (windowSteps, streams, loss)
+    (self.gradientNorm, self.learningRate, self.first) = (gradientNorm, learningRate, first)
     self.streamsWithoutFiniteLoss = streamsWithoutFiniteLoss.map { [$0.lowerBound, $0.upperBound] }
-    self.workerOfFirstLoss = workerOfFirstLoss
-    self.skippedInARow = skippedInARow
-    self.workers = workers
-    self.exchange = exchange
-    self.checkpoint = checkpoint
-    self.configuration = configuration
+    (self.workerOfFirstLoss, self.skippedInARow, self.workers) = (workerOfFirstLoss, skippedInARow, workers)
+    (self.exchange, self.checkpoint, self.configuration) = (exchange, checkpoint, configuration)
   }
 }

@@ -1,5 +1,6 @@
 import Configuration
 import Failures
+import Files
 import Foundation
 
 extension RunConfiguration {

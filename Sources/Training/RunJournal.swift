@@ -27,13 +27,9 @@ final class RunJournal {
     metrics: MetricsFile, from step: Int, totalSteps: Int, logEvery: Int, unit: LossUnit,
     resuming checkpoint: CheckpointReader?, logger: Logger, isTerminal: Bool = StandardError.isTerminal
   ) throws {
-    self.metrics = metrics
-    self.logger = logger
-    self.isTerminal = isTerminal
+    (self.metrics, self.logger, self.isTerminal) = (metrics, logger, isTerminal)
     progress = ProgressLine(isShown: isTerminal)
-    self.unit = unit
-    self.logEvery = logEvery
-    self.totalSteps = totalSteps
+    (self.unit, self.logEvery, self.totalSteps) = (unit, logEvery, totalSteps)
     firstStep = step
     start = clock.now
     let history = try checkpoint?.history() ?? History()

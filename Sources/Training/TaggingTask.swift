@@ -14,15 +14,15 @@ import Signals
 import Workers
 
 /// Taggers on labelled sentences.
-package final class TaggingTask: TrainingTask {
-  package var replica: any WorkerReplica { taggerReplica }
+package final class TaggingTask: SequenceTask {
   package let budget: MemoryBudget
   package let initialParameters: String?
+  let ownReplica: Replica<Sentences>
+  var batches: any BatchSource<Sentences> { source }
+  let batch: Batch<Sentences>
+  let evaluator: Evaluator<Sentences>?
   private let architecture: TaggerArchitecture
-  private let taggerReplica: Replica<Sentences>
   private let source: SequenceBatches
-  private let batch: Batch<Sentences>
-  private let evaluator: Evaluator<Sentences>?
   private let corpus: CorpusReader
   private let cell: Cell.Family
 
@@ -44,21 +44,18 @@ package final class TaggingTask: TrainingTask {
       vocabularySize: corpus.vocabulary.count, labels: corpus.labels.count)
     self.architecture = architecture
     let plan = try group.agreeing { try Self.plan(train, configuration, group, corpus) }
-    budget = try Self.memoryBudget(group, configuration, architecture, plan, resuming: checkpoint != nil)
+    budget = try .training(
+      group, configuration, architecture, plan,
+      data: architecture.scorerBytes(plan, rank: group.rank, precision: configuration.training.precision)
+        + 24 * plan.mostRows(of: group.rank),
+      resuming: checkpoint != nil, remedy: "use a smaller data.batch or model, or more hosts")
     var loaded: String?
-    taggerReplica = try Replica(
-      group, architecture, plan, arithmetic, precision: configuration.training.precision, TrainingMethod(configuration)
-    ) { parameters in
-      if let checkpoint {
-        try checkpoint.readParameters(into: parameters)
-      } else {
-        loaded = try configuration.initialize(parameters, architecture, corpus: corpus)
-      }
-    }
+    ownReplica = try Replica(
+      group, configuration, architecture, plan, arithmetic, corpus, resuming: checkpoint, didLoad: { loaded = $0 })
     initialParameters = loaded
     source = SequenceBatches(train, plan, rank: group.rank, seed: UInt64(configuration.training.seed))
     batch = source.makeBatch()
-    evaluator = try group.agreeing { [weights = taggerReplica.weights] in
+    evaluator = try group.agreeing { [weights = ownReplica.weights] in
       try StopSignal.check()
       return try valid.map {
         try .tagging(
@@ -82,29 +79,11 @@ package final class TaggingTask: TrainingTask {
       window: split.longest, sequences: size, shards: configuration.training.gradientShards, workers: group.count)
   }
 
-  package var batchesPerEpoch: Int { source.batchesPerEpoch }
-  package var canValidate: Bool { evaluator != nil }
   package var uninformedLoss: Double { log(Double(corpus.labels.count)) }
-  package func targets(epoch: Int, index: Int) -> Int { source.targets(epoch: epoch, index: index) }
   package func steps(epoch: Int, index: Int) -> Int { source.steps(epoch: epoch, index: index) }
 
   // The splits are held in memory, and their digests were compared as they were read.
   package var reading: [(split: Split, range: Range<Int>)] { [] }
-
-  package func pass(
-    at position: BatchPosition, willFill: () throws -> Void, didPass: (any GradientModel) -> Void
-  ) -> Result<[Double], any Error> {
-    taggerReplica.pass(
-      batch,
-      fill: {
-        try willFill()
-        try source.fill(batch, at: position)
-      }, didPass: didPass)
-  }
-
-  package func validate(progress: (Double) -> Void) throws -> Evaluation? {
-    try evaluator?.evaluateUnlessStopped(progress: progress)
-  }
 
   package func description(resuming checkpoint: CheckpointReader?) -> [String] {
     let shape = architecture.shape
@@ -114,7 +93,7 @@ package final class TaggingTask: TrainingTask {
         + "\(shape.hiddenSize), embedding \(shape.embeddingSize), vocabulary \(grouped(shape.vocabularySize)), "
         + "\(shape.labels) labels, \(grouped(parameters)) parameters",
       "data: \(corpus.directory), \(grouped(source.split.count)) sentences of \(grouped(source.split.tokens.count)) words, "
-        + "\(grouped(batchesPerEpoch)) batches of \(taggerReplica.plan.sequences) per epoch",
+        + "\(grouped(batchesPerEpoch)) batches of \(ownReplica.plan.sequences) per epoch",
     ]
   }
 }
@@ -146,35 +125,6 @@ extension TaggingTask {
   }
 }
 
-// MARK: - Memory
-
-extension TaggingTask {
-  private static func memoryBudget(
-    _ group: any WorkerGroup, _ configuration: RunConfiguration, _ architecture: TaggerArchitecture, _ plan: BatchPlan,
-    resuming: Bool
-  ) throws -> MemoryBudget {
-    let (training, layout, rule) = (configuration.training, architecture.layout, configuration.updateRule)
-    let isShared = group.count == 1 || group.sharesMemory && training.exchange == .tree
-    let keepsWhole = training.exchange == .allreduce || group.count == 1
-    let own = Ownership(layout, workers: group.count).segments[group.rank].count
-    var bytes = architecture.modelBytes(plan, rank: group.rank, precision: training.precision)
-    bytes += architecture.scorerBytes(plan, rank: group.rank, precision: training.precision)
-    bytes += architecture.gradientBytes(plan, rank: group.rank)
-    bytes += 24 * plan.mostRows(of: group.rank)
-    bytes += 4 * rule.slotNames.count * (keepsWhole ? layout.count : own)
-    bytes +=
-      training.exchange == .allreduce
-      ? 4 * layout.count
-      : 4 * TreeExchange.floats([architecture.table], plan, rank: group.rank, sharesMemory: isShared)
-    if group.rank == 0, !keepsWhole { bytes += 4 * rule.slotNames.count * layout.count }
-    if resuming, !rule.slotNames.isEmpty { bytes += 4 * (layout.parameters.map(\.count).max() ?? 0) }
-    return try MemoryBudget(
-      group, weights: PackedParameters.bytes(layout, precision: training.precision, needsBackward: true),
-      areShared: isShared, own: bytes, given: training.memoryLimit, key: "training.memory_limit", what: "training",
-      remedy: "use a smaller data.batch or model, or more hosts")
-  }
-}
-
 extension Evaluator where Input == Sentences {
   /// The loss and accuracy of a tagger.
   ///
@@ -190,7 +140,7 @@ extension Evaluator where Input == Sentences {
       group, SequenceBatches(split, plan, rank: group.rank, seed: nil), plan,
       try TaggerScorer(architecture, weights, plan, rank: group.rank), reading: 0..<split.count
     ) { batch, answers in
-      zip(batch.units.lazy.flatMap(\.rows), answers).count { batch.input.labels[Int($0)] == $1 }
+      zip(batch.units.lazy.flatMap(\.rows), answers).count { batch.input.targets[Int($0)] == $1 }
     }
   }
 }

@@ -40,11 +40,3 @@ package func readable(bytes: Int) -> String {
   default: "\(fixed(Double(bytes) / 1_073_741_824, 1)) GiB"
   }
 }
-
-/// Why the system refused an operation of Foundation's, whose own words often leave it out: "No space left on device".
-func systemReason(_ error: any Error) -> String {
-  let error = error as NSError
-  let system = error.domain == NSPOSIXErrorDomain ? error : error.userInfo[NSUnderlyingErrorKey] as? NSError
-  guard let system, system.domain == NSPOSIXErrorDomain else { return error.localizedDescription }
-  return String(cString: strerror(Int32(system.code)))
-}

@@ -92,10 +92,7 @@ package final class Trainer {
     purpose: Purpose = .run,
     arithmetic: Arithmetic, logger: Logger, digestPatience: Duration = CorpusVerification.patience
   ) throws {
-    self.group = group
-    self.purpose = purpose
-    self.configuration = configuration
-    self.logger = logger
+    (self.group, self.purpose, self.configuration, self.logger) = (group, purpose, configuration, logger)
     let limit = configuration.training.stallTimeout
     group.setStallLimit(
       limit > 0 ? limit : nil, named: "training.stall_timeout",

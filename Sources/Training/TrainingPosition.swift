@@ -12,10 +12,7 @@ package struct TrainingPosition: Sendable, Equatable {
   package var tokens = 0
 
   package init(step: Int = 0, epoch: Int = 0, window: Int = 0, tokens: Int = 0) {
-    self.step = step
-    self.epoch = epoch
-    self.window = window
-    self.tokens = tokens
+    (self.step, self.epoch, self.window, self.tokens) = (step, epoch, window, tokens)
   }
 
   /// Moves past one window of an epoch of `windows`.

@@ -22,11 +22,8 @@ package struct WorkerFailure: ReportableError, Equatable, Codable {
   }
 
   private init(rank: Int, message: String, exitStatus: ExitStatus, failedEverywhere: Bool, messages: [String]) {
-    self.rank = rank
-    self.message = message
-    self.exitStatus = exitStatus
-    self.failedEverywhere = failedEverywhere
-    self.messages = messages
+    (self.rank, self.message, self.exitStatus) = (rank, message, exitStatus)
+    (self.failedEverywhere, self.messages) = (failedEverywhere, messages)
   }
 
   /// `error` as the failure of one worker. One that was already agreed on stays what it is.

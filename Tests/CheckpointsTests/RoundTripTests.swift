@@ -80,7 +80,6 @@ import Testing
     #expect(summary.digestFailure == nil)
     #expect(summary.seal.formatVersion == 2)
     #expect(content.parameterCount == 56 + 132 * 8 + 132 + 7 * 33)
-    #expect(content.history.train.lastRows(2) == [[2, 3.5, 0], [3, .pi, 1]])
     #expect(try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int == summary.fileSize)
 
     let file = try FileHandle(forUpdating: URL(fileURLWithPath: path))

@@ -1,5 +1,6 @@
 import Corpus
 import Failures
+import Files
 import Foundation
 import Synchronization
 import Testing

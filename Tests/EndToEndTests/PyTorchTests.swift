@@ -78,10 +78,7 @@ extension EndToEndTests {
       var expected = ExpectedTags(cell: parts[0], activation: parts.last ?? "", sentences: sentences)
       let plan = BatchPlan(window: 25, sequences: sentences.count, shards: 1)
       let batch = Batch(Sentences(capacity: 25 * sentences.count), units: plan.rowLists(of: 0))
-      (batch.input.steps, batch.input.lengths) = (25, sentences.map(\.count))
-      for (column, sentence) in sentences.enumerated() {
-        for (t, token) in sentence.enumerated() { batch.input.tokens[t * sentences.count + column] = token }
-      }
+      batch.input.fill(lengths: sentences.map(\.count)) { (sentences[$0][$1], 0) }
       let logits = try TaggerScorer(architecture, weights, plan, rank: 0).logits(batch)
       expected.logits = sentences.enumerated().map { column, sentence in
         sentence.indices.map { logits[$0 * sentences.count + column] }

@@ -57,20 +57,6 @@ import Testing
     #expect(try dataset.read(as: Int32.self).last == -5)
   }
 
-  @Test func appendingLengthensTheFirstDimension() throws {
-    let path = directory.file("append.h5")
-    let file = try H5File.create(path)
-    let storage = H5Storage(chunk: [4, 2], deflate: 1, isExtendable: true)
-    let dataset = try file.createDataset("rows", .uint16, shape: [0, 2], storage: storage)
-    for start in [0, 6, 8] as [UInt16] { try dataset.append([start, start + 1]) }
-    try dataset.append([UInt16](100..<110))
-    try dataset.append([UInt16]())
-    try file.close()
-    let rows = try H5File.open(path).openDataset("rows", chunkCacheBytes: 1 << 22)
-    #expect(try rows.shape() == [8, 2])
-    #expect(try rows.read(as: Int.self) == [0, 1, 6, 7, 8, 9] + Array(100..<110))
-  }
-
   @Test func emptyAndScalarShapesWork() throws {
     let file = try H5File.create(directory.file("empty.h5"))
     let storage = H5Storage(chunk: [4], deflate: 3, fletcher32: true)

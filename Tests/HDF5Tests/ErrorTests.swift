@@ -197,7 +197,7 @@ import Testing
   @Test func anAbsurdSizeIsRefusedNotAllocated() throws {
     let path = directory.file("absurd.h5")
     let file = try H5File.create(path)
-    let storage = H5Storage(chunk: [1024, 1], isExtendable: true)
+    let storage = H5Storage(chunk: [1024, 1])
     _ = try file.createDataset("huge", .float32, shape: [1 << 50, 8], storage: storage)
     _ = try file.createDataset("impossible", .float32, shape: [1 << 50, 1 << 50], storage: storage)
     try file.close()
@@ -233,9 +233,13 @@ import Testing
       setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
       let error = try #require(throws: H5Error.self) {
         let file = try H5File.create(path)
-        let storage = H5Storage(chunk: [1000], isExtendable: true)
-        let dataset = try file.createDataset("values", .float32, shape: [0], storage: storage)
-        for _ in 0..<100 { try dataset.append([Float](repeating: 0.5, count: 1000)) }
+        let storage = H5Storage(chunk: [1000])
+        let dataset = try file.createDataset("values", .float32, shape: [100_000], storage: storage)
+        for block in 0..<100 {
+          try [Float](repeating: 0.5, count: 1000).withUnsafeBufferPointer {
+            try dataset.write($0, at: [block * 1000], shape: [1000])
+          }
+        }
         try file.close()
       }
       #expect(error.path == path)

@@ -4,6 +4,7 @@ import Layers
 import Models
 import NumericSupport
 import Parameters
+import ReferenceModels
 import Testing
 
 /// Gradients of one layer against central differences of its twin in `Double`.

@@ -2,6 +2,7 @@ import Interfaces
 import Kernels
 import Layers
 import Parameters
+import ReferenceModels
 import Sharding
 
 /// Every cell that a configuration can ask for.

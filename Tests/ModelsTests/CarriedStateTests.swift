@@ -4,6 +4,7 @@ import Layers
 import Models
 import NumericSupport
 import Parameters
+import ReferenceModels
 import Sharding
 import Testing
 
@@ -34,7 +35,7 @@ import Testing
     #expect(bits(short.scorer.carried) == bits(long.scorer.carried))
 
     var twin = ReferenceModel(weights.store, architecture, streams: 3)
-    let expected = twin.loss(inputs: window.inputs, targets: window.targets)
+    let expected = twin.loss(inputs: window.tokens, targets: window.targets)
     #expect(abs(long.shardLosses.reduce(0, +) - expected) < 1e-6 * expected)
     for (layer, expected) in twin.states.enumerated() {
       #expect(largestError(long.scorer.carried[layer].values.values, expected.hidden.flatMap { $0 }) < 2e-6)
@@ -112,7 +113,7 @@ import Testing
     let losses = model.shardLosses
     let decoder = try LanguageScorer(architecture, weights, BatchPlan(window: 1, sequences: 2, shards: 2), rank: 0)
     var logits = MatrixView.empty
-    for step in 0..<3 { logits = try decoder.advance(Array(window.inputs[(2 * step)..<(2 * step + 2)])) }
+    for step in 0..<3 { logits = try decoder.advance(Array(window.tokens[(2 * step)..<(2 * step + 2)])) }
     try withScratch { scratch in
       let zeroBias = try scratch.zeros(1, 19)
       var found = [0.0, 0.0]

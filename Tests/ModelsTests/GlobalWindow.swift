@@ -10,14 +10,14 @@ struct GlobalWindow {
   let steps: Int
   let streams: Int
   /// [T, B], time-major.
-  let inputs: [Int32]
+  let tokens: [Int32]
   /// [T, B]; −1 is masked.
   var targets: [Int32]
 
   init(steps: Int, streams: Int, vocabularySize: Int, seed: UInt64) {
     self.steps = steps
     self.streams = streams
-    (inputs, targets) = withScratch(seed: seed) {
+    (tokens, targets) = withScratch(seed: seed) {
       ($0.integers(steps * streams, below: vocabularySize), $0.integers(steps * streams, below: vocabularySize))
     }
   }
@@ -35,7 +35,7 @@ struct GlobalWindow {
     let window = Window(steps: steps.count, streams: range.count)
     for (row, t) in steps.enumerated() {
       for (column, b) in range.enumerated() {
-        window.inputs[row * range.count + column] = inputs[t * streams + b]
+        window.tokens[row * range.count + column] = tokens[t * streams + b]
         window.targets[row * range.count + column] = targets[t * streams + b]
       }
     }

@@ -35,7 +35,7 @@ import Testing
         let x = try scratch.zeros(rows, 9)
         let table = weights.matrix(architecture.table)
         for row in 0..<rows {
-          for column in 0..<9 { x[row, column] = table[Int(window.inputs[row]), column] }
+          for column in 0..<9 { x[row, column] = table[Int(window.tokens[row]), column] }
         }
         input.x = x
         // Twice: the list of a window must leave nothing behind for the next.
@@ -47,7 +47,7 @@ import Testing
           #expect(same, "\(vocabulary) tokens, \(steps) steps")
         }
       }
-      #expect(model.scorer.inputRows == (once ? Set(window.inputs).count : rows))
+      #expect(model.scorer.inputRows == (once ? Set(window.tokens).count : rows))
     }
   }
 
@@ -120,7 +120,7 @@ import Testing
       }
       let step = Window(steps: 1, streams: streams)
       for stream in 0..<streams {
-        step.inputs[stream] = Int32((stream % 3 * 2 + stream / 3) % vocabulary)
+        step.tokens[stream] = Int32((stream % 3 * 2 + stream / 3) % vocabulary)
         step.targets[stream] = Int32(stream % vocabulary)
       }
       try model.pass(step, step: 1)
@@ -144,7 +144,7 @@ import Testing
       let weights = try randomWeights(architecture, range: 0.3, precision: precision)
       let model = try TrainedModel(architecture, weights, BatchPlan(window: 6, sequences: streams, shards: 4))
       try model.pass(window.local(0..<streams), step: 0)
-      #expect(model.model.inputRows.backward < window.inputs.count)
+      #expect(model.model.inputRows.backward < window.tokens.count)
       return model
     }
     let (exact, rounded) = try (model(.f32), model(.bf16))

@@ -4,6 +4,7 @@ import Layers
 import Models
 import NumericSupport
 import Parameters
+import ReferenceModels
 import Sharding
 import Testing
 
@@ -49,7 +50,7 @@ import Testing
     second.endStreams(from: 2)
     try model.pass(first.local(0..<streams), step: step - 1)
     try model.pass(second.local(0..<streams), step: step)
-    #expect((model.model.inputRows.backward < second.inputs.prefix(3 * streams).count) == (vocabulary == 3))
+    #expect((model.model.inputRows.backward < second.tokens.prefix(3 * streams).count) == (vocabulary == 3))
 
     func masks(steps: Int, step: Int) throws -> [[Double]] {
       guard let dropout else { return [] }
@@ -59,11 +60,11 @@ import Testing
       }
     }
     var twin = ReferenceModel(weights.store, architecture, streams: streams)
-    _ = twin.loss(inputs: first.inputs, targets: first.targets, masks: try masks(steps: 5, step: step - 1))
+    _ = twin.loss(inputs: first.tokens, targets: first.targets, masks: try masks(steps: 5, step: step - 1))
     let secondMasks = try masks(steps: 3, step: step)
     func loss(_ twin: ReferenceModel) -> Double {
       var moving = twin
-      return moving.loss(inputs: second.inputs, targets: second.targets, masks: secondMasks)
+      return moving.loss(inputs: second.tokens, targets: second.targets, masks: secondMasks)
     }
 
     let expectedLoss = loss(twin)

@@ -4,6 +4,7 @@ import Layers
 import Models
 import NumericSupport
 import Parameters
+import ReferenceModels
 import Sharding
 import Testing
 
@@ -55,16 +56,11 @@ import Testing
       let own = plan.sequences(of: rank, in: sentences.count)
       let batch = Batch(Sentences(capacity: plan.mostRows(of: rank)), units: plan.rowLists(of: rank))
       let lengths = sentences[own].map(\.tokens.count)
-      batch.input.lengths = lengths
-      batch.input.steps = lengths.max() ?? 0
-      batch.keys = own.map { SequenceKey(draw: 3, sequence: UInt32(100 + $0)) }
-      for (column, sentence) in sentences[own].enumerated() {
-        for t in 0..<batch.input.steps {
-          let row = t * own.count + column
-          batch.input.tokens[row] = t < lengths[column] ? sentence.tokens[t] : 0
-          batch.input.labels[row] = t < lengths[column] ? sentence.labels[t] : -1
-        }
+      batch.input.fill(lengths: lengths) { column, place in
+        let sentence = sentences[own.lowerBound + column]
+        return (sentence.tokens[place], sentence.labels[place])
       }
+      batch.keys = own.map { SequenceKey(draw: 3, sequence: UInt32(100 + $0)) }
       plan.list(batch.units, of: rank, count: sentences.count, steps: batch.input.steps) { lengths[$0] }
       return batch
     }

@@ -120,7 +120,7 @@ private func gradientBits(
     batch.input.steps = steps
     plan.list(batch.units, of: workers.rank, count: 9, steps: steps) { _ in steps }
     for row in 0..<batch.input.rows {
-      batch.input.inputs[row] = Int32((row * 7 + workers.rank * 3 + pass) % 30)
+      batch.input.tokens[row] = Int32((row * 7 + workers.rank * 3 + pass) % 30)
       batch.input.targets[row] = Int32((row * 11 + workers.rank + pass) % 30)
     }
     var nats = [Double](repeating: 0, count: batch.unitCount)

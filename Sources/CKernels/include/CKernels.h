@@ -153,10 +153,6 @@ typedef struct {
   /// One row: the loss alone; logits are left as scratch.
   double (*softmax_loss)(float *logits, const float *bias, int32_t n, int32_t target);
 
-  void (*exponential)(float *values, size_t n);
-  void (*sigmoid)(float *values, size_t n);
-  void (*hyperbolic_tangent)(float *values, size_t n);
-
   /// destination += source
   void (*add)(float *destination, const float *source, size_t n);
   /// destination = a + b

@@ -15,10 +15,7 @@ package struct Discounts: Equatable, Sendable {
   private static let fallback = Discounts(one: 0.5, two: 1, threeOrMore: 1.5, isFallback: true)
 
   private init(one: Double, two: Double, threeOrMore: Double, isFallback: Bool) {
-    self.one = one
-    self.two = two
-    self.threeOrMore = threeOrMore
-    self.isFallback = isFallback
+    (self.one, self.two, self.threeOrMore, self.isFallback) = (one, two, threeOrMore, isFallback)
   }
 
   /// Estimates the discounts from the counts of all n-grams of one length, or falls back to fixed ones.

@@ -18,11 +18,11 @@ package final class NGramScorer: Scorer {
   package func score(_ batch: Batch<Window>, nats: inout [Double]) throws {
     let window = batch.input
     var byRow = [Double](repeating: 0, count: window.rows)
-    for stream in 0..<window.streams {
-      for row in stride(from: stream, to: window.rows, by: window.streams) where window.targets[row] >= 0 {
+    for stream in 0..<window.sequences {
+      for row in stride(from: stream, to: window.rows, by: window.sequences) where window.targets[row] >= 0 {
         if histories[stream] == nil {
           histories[stream] = NGramHistory(of: model)
-          _ = histories[stream]?.append(window.inputs[row])
+          _ = histories[stream]?.append(window.tokens[row])
         }
         // The target is the next input, so a history that has read it needs no other.
         byRow[row] = -log(histories[stream]?.append(window.targets[row]) ?? 0)

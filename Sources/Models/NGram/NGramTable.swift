@@ -16,9 +16,7 @@ package struct NGramTable: Equatable, Sendable {
 
   /// Takes arrays as they are; ``NGramModel/init(vocabularySize:tables:)`` checks them.
   package init(starts: [Int32], tokens: [Int32], counts: [Int32]) {
-    self.starts = starts
-    self.tokens = tokens
-    self.counts = counts
+    (self.starts, self.tokens, self.counts) = (starts, tokens, counts)
   }
 
   /// The ids of the n-grams with this context.

@@ -1,5 +1,6 @@
 import Glibc
 import Models
+import ReferenceModels
 import Testing
 
 @Suite struct NGramModelTests {

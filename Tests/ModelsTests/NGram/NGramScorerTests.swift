@@ -23,7 +23,7 @@ import Testing
         for t in 0..<steps {
           for (stream, tokens) in streams.enumerated() {
             let (row, next) = (t * 2 + stream, first + t + 1)
-            batch.input.inputs[row] = next <= tokens.count ? tokens[next - 1] : 0
+            batch.input.tokens[row] = next <= tokens.count ? tokens[next - 1] : 0
             batch.input.targets[row] = next < tokens.count ? tokens[next] : -1
           }
         }

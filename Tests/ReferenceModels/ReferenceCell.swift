@@ -1,5 +1,6 @@
 import Glibc
 import Kernels
+import Layers
 
 /// The naive twin of a recurrent layer: one stream and one value at a time, in `Double`, forward only.
 ///

@@ -1,5 +1,6 @@
 import Glibc
 import Layers
+import Models
 import Parameters
 
 /// The naive twin of ``Tagger``: one sentence at a time, in scalar loops in `Double`, forward only.

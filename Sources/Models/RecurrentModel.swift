@@ -4,10 +4,15 @@ import Layers
 import Parameters
 import Sharding
 
-/// A language model in training, of one worker: truncated backpropagation through time over its token streams.
+/// Truncated backpropagation through time over token streams.
+package typealias LanguageModel = RecurrentModel<Window>
+/// Backpropagation through whole sentences.
+package typealias Tagger = RecurrentModel<Sentences>
+
+/// A ``RecurrentArchitecture`` in training, of one worker.
 ///
 /// The weights may be shared with other workers; everything else belongs to this one.
-package final class LanguageModel: TrainableModel {
+package final class RecurrentModel<Input: TokenBatch>: TrainableModel {
   package let addends: [Addend]
   package let gradients: [SubtreeGradient]
   private let workspace: Workspace
@@ -19,20 +24,20 @@ package final class LanguageModel: TrainableModel {
   private let product: WeightGradient
 
   /// - Parameter chunkFloats: see ``FullSoftmaxLoss``.
-  package init(
-    _ architecture: LanguageArchitecture, _ weights: PackedParameters, _ plan: BatchPlan, rank: Int,
+  package init<Architecture: RecurrentArchitecture<Input>>(
+    _ architecture: Architecture, _ weights: PackedParameters, _ plan: BatchPlan, rank: Int,
     memory: FloatMemory = FloatBuffer.init(count:), chunkFloats: Int? = nil, _ workspace: Workspace = Workspace()
   ) throws {
-    // The workers' threads, which share the weights, have one model each.
+    // Workers that are threads share the weights and have a model each.
     Arithmetic.flushDenormals()
     self.workspace = workspace
-    let (rows, sequences) = (plan.mostRows(of: rank), plan.sequences(of: rank).count)
+    let rows = plan.mostRows(of: rank)
     let input = try TokenInput(
       architecture.table, architecture.cells[0], weights, rows: rows, dropout: architecture.dropout, workspace)
     self.input = input
     stack = try RecurrentStack(
-      architecture.cells, weights, first: input, steps: plan.steps, sequences: sequences,
-      dropout: architecture.dropout, workspace)
+      architecture.cells, weights, first: input, steps: plan.steps,
+      sequences: Architecture.mostSequences(plan, rank: rank), dropout: architecture.dropout, workspace)
     var addends = AddendList()
     output = try FullSoftmaxLoss(
       weight: architecture.decoderWeight, bias: architecture.decoderBias, weights, rows: rows,
@@ -49,31 +54,33 @@ package final class LanguageModel: TrainableModel {
     let list = addends.addends
     gradients = try plan.subtrees(of: rank).map { try SubtreeGradient(list, plan, $0, memory: memory) }
     product = try WeightGradient(
-      rows: rows, columns: max(RecurrentStackBackward.widest(architecture.cells), architecture.shape.hiddenSize),
+      rows: rows, columns: max(RecurrentStackBackward.widest(architecture.cells), architecture.decoderWeight.columns),
       weights.arithmetic, precision: weights.precision)
   }
 
-  package var carried: [CarriedState] { stack.carried }
+  package var carried: [CarriedState] { Input.continues ? stack.carried : [] }
 
   package var inputRows: InputRows {
     InputRows(forward: input.productRows, backward: inputBackward.productRows)
   }
 
-  package func trainingPass(_ batch: Batch<Window>, observer: any PassObserver, nats: inout [Double]) throws {
-    let window = batch.input
-    let forward = Pass(steps: window.steps, sequences: window.streams, keys: batch.keys, observer: observer)
+  package func trainingPass(_ batch: Batch<Input>, observer: any PassObserver, nats: inout [Double]) throws {
+    let forward = Pass(batch.input, keys: batch.keys, observer: observer)
     let pass = BackwardPass(forward, gradients: gradients, rows: batch.units, product: product)
-    input.tokens = window.inputs
+    input.tokens = batch.input.tokens
     workspace.enter(.embedding)
     try inputBackward.list(pass)
-    try output.list(window.targets, pass)
+    try output.list(batch.input.targets, pass)
+    if !Input.continues { stack.resetStates(forward) }
     let hidden = try stack.forward(forward)
     let dHidden = stackBackward.dOutput(forward)
+    // Positions after a sequence's end have no loss, so nothing writes their rows.
+    if forward.lengths != nil { dHidden.fill(0) }
     try output.lossAndGradient(
-      hidden, dInput: dHidden, targets: window.targets, units: batch.units, pass, nats: &nats)
-    workspace.probe?.visit("gradient of the last layer's output", dHidden, streams: window.streams)
+      hidden, dInput: dHidden, targets: batch.input.targets, units: batch.units, pass, nats: &nats)
+    workspace.probe?.visit("gradient of the last layer's output", dHidden, streams: max(forward.sequences, 1))
     try stackBackward.backward(pass)
-    stack.carry(forward)
+    if Input.continues { stack.carry(forward) }
     workspace.enter(.other)
   }
 }

@@ -1,5 +1,4 @@
 import Failures
-import Files
 import Foundation
 
 /// A directory that is filled under a temporary name beside its place, and gets its real name when it is complete.
@@ -29,9 +28,7 @@ package struct StagedDirectory: Sendable {
     var name = destination
     while name.count > 1, name.hasSuffix("/") { name.removeLast() }
     self.destination = name
-    self.replaces = replaces
-    self.marker = marker
-    self.exchanges = exchanges
+    (self.replaces, self.marker, self.exchanges) = (replaces, marker, exchanges)
     let place = PathName(name)
     Self.sweep(place.directory)
     try Self.check(name, replaces: replaces, marker: marker)
@@ -66,7 +63,7 @@ package struct StagedDirectory: Sendable {
   /// Where the file system can't exchange names, the old one is moved aside first: a process that is killed between the
   /// two moves leaves both under hidden names, and the next one puts the new one in place.
   package func publish() throws {
-    try Self.sync(path)
+    try PosixFile.synchronizeDirectory(path)
     let parent = PathName(destination).directory
     try Self.check(destination, replaces: replaces, marker: marker)
     if replaces, Self.exists(destination) {
@@ -78,7 +75,7 @@ package struct StagedDirectory: Sendable {
       guard !Self.exists(destination) else { throw Failure(.cannotWrite, "exists already", at: destination) }
       guard rename(path, destination) == 0 else { throw Self.notRenamed(destination) }
     }
-    try Self.sync(parent)
+    try PosixFile.synchronizeDirectory(parent)
     discard()
   }
 
@@ -140,16 +137,6 @@ package struct StagedDirectory: Sendable {
   }
 
   // MARK: The file system
-
-  private static func sync(_ directory: String) throws {
-    let descriptor = open(directory, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw Failure.posix(.cannotWrite, "can't sync the directory", at: directory) }
-    defer { close(descriptor) }
-    // File systems that can't sync a directory say EINVAL.
-    guard fsync(descriptor) == 0 || errno == EINVAL else {
-      throw Failure.posix(.cannotWrite, "can't sync the directory", at: directory)
-    }
-  }
 
   private static func exists(_ path: String) -> Bool {
     var status = stat()
