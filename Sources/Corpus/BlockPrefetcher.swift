@@ -1,4 +1,5 @@
 import Foundation
+import Parameters
 
 /// Two buffers of tokens, one in use and one that a thread of its own fills meanwhile.
 ///
@@ -24,7 +25,7 @@ final class BlockPrefetcher: @unchecked Sendable {
 
   private let blockCount: Int
   private let load: @Sendable (_ block: Int, _ target: UnsafeMutableBufferPointer<Int32>) throws -> Void
-  private let buffers: [UnsafeMutableBufferPointer<Int32>]  // freed in deinit, which the thread's reference delays
+  private let buffers: [Buffer<Int32>]
   private let condition = NSCondition()
   private var contents: [Content] = [.nothing, .nothing]
   private var inUse = 0  // the buffer that the consumer may be reading
@@ -40,18 +41,10 @@ final class BlockPrefetcher: @unchecked Sendable {
     self.blockCount = blockCount
     self.load = load
     // A single block stays where it is for good; there is nothing to fetch ahead.
-    buffers = (0..<min(blockCount, 2)).map { _ in
-      let buffer = UnsafeMutableBufferPointer<Int32>.allocate(capacity: blockTokens)
-      buffer.initialize(repeating: 0)
-      return buffer
-    }
+    buffers = (0..<min(blockCount, 2)).map { _ in Buffer(repeating: 0, count: blockTokens) }
     let thread = Thread { [self] in run() }
     thread.name = "token prefetch"
     thread.start()
-  }
-
-  deinit {
-    for buffer in buffers { buffer.deallocate() }
   }
 
   /// Ends the thread once it has finished the block that it may be loading.
@@ -81,7 +74,7 @@ final class BlockPrefetcher: @unchecked Sendable {
       case .block:
         inUse = slot
         fetchAhead(of: index)
-        return UnsafeBufferPointer(buffers[slot])
+        return UnsafeBufferPointer(buffers[slot].values)
       case .failed(_, let error):
         contents[slot] = .nothing
         throw error
@@ -117,7 +110,7 @@ final class BlockPrefetcher: @unchecked Sendable {
         continue
       }
       condition.unlock()
-      let outcome = Result { try load(index, buffers[slot]) }
+      let outcome = Result { try load(index, buffers[slot].values) }
       condition.lock()
       switch outcome {
       case .success: contents[slot] = .block(index)

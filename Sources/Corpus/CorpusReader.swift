@@ -3,6 +3,7 @@ import Failures
 import Files
 import HDF5
 import Interfaces
+import Parameters
 import Synchronization
 
 /// A corpus directory, open for reading from any thread: token by token where it is a text, as ``LabelledSplit`` where its
@@ -166,13 +167,11 @@ extension CorpusReader {
       // Nothing of a shard is parsed before its digest is right.
       try verify()
       var tally = ContentTally(vocabulary)
-      let block = UnsafeMutableBufferPointer<Int32>.allocate(capacity: 1 << 20)
-      block.initialize(repeating: 0)
-      defer { block.deallocate() }
+      let block = Buffer<Int32>(repeating: 0, count: 1 << 20)
       for split in Split.allCases {
         let count = tokenCount(split)
         for start in stride(from: 0, to: count, by: block.count) {
-          let part = UnsafeMutableBufferPointer(rebasing: block[..<min(block.count, count - start)])
+          let part = UnsafeMutableBufferPointer(rebasing: block.values[..<min(block.count, count - start)])
           try read(split, start..<start + part.count, into: part)
           tally.add(UnsafeBufferPointer(part), of: split)
         }

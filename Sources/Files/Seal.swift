@@ -242,14 +242,15 @@ extension PosixFile {
   package func sha256(from offset: Int, didRead: () throws -> Void = {}) throws -> String {
     var hash = SHA256()
     var offset = offset
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
-    defer { buffer.deallocate() }
-    while true {
-      let count = try read(into: buffer, at: offset)
-      if count == 0 { return hash.finalize().hexadecimal }
-      hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-      offset += count
-      try didRead()
+    var bytes = [UInt8](repeating: 0, count: 1 << 20)
+    return try bytes.withUnsafeMutableBytes { buffer in
+      while true {
+        let count = try read(into: buffer, at: offset)
+        if count == 0 { return hash.finalize().hexadecimal }
+        hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        offset += count
+        try didRead()
+      }
     }
   }
 }
