@@ -91,8 +91,8 @@ let package = Package(
       ],
       path: "Tests/worker-scenarios", swiftSettings: swiftSettings),
 
-    tests("HDF5Tests", ["HDF5", "CHDF5", "Failures"]),
-    tests("CheckpointsTests", ["Checkpoints", "Files", "HDF5", "Failures", crypto]),
+    tests("HDF5Tests", ["TestSupport", "HDF5", "CHDF5", "Failures"]),
+    tests("CheckpointsTests", ["TestSupport", "Checkpoints", "Files", "HDF5", "Failures", crypto]),
     // The scenarios themselves are a library, so that tests run them on threads as well.
     .target(
       name: "WorkerScenarios",
@@ -115,9 +115,11 @@ let package = Package(
       ]),
     tests("InferenceTests", ["TestSupport", "Inference", "Models", "Corpus", "Kernels", "Sharding", "Failures"]),
     tests("MPITests", ["MPI", "Failures"]),
-    tests("WorkersTests", ["Workers", "WorkerScenarios", "Failures"]),
+    tests("WorkersTests", ["TestSupport", "Workers", "WorkerScenarios", "Failures"]),
     tests("ParallelTests", ["TestSupport", "worker-scenarios"]),
-    tests("ConfigurationTests", ["Configuration", "Optimizers", "Layers", "Interfaces", "Kernels", "Failures"]),
+    tests(
+      "ConfigurationTests",
+      ["TestSupport", "Configuration", "Optimizers", "Layers", "Interfaces", "Kernels", "Failures"]),
     tests("CorpusTests", ["TestSupport", "Corpus", "Interfaces", "HDF5", "Files", "Failures", crypto]),
     .testTarget(
       name: "EndToEndTests",
@@ -142,7 +144,7 @@ let package = Package(
     .target(
       name: "NumericSupport", dependencies: ["Kernels", "Parameters"], path: "Tests/NumericSupport",
       swiftSettings: swiftSettings),
-    tests("FilesTests", ["Files", "Failures"]),
+    tests("FilesTests", ["TestSupport", "Files", "Failures"]),
     tests("ParametersTests", ["Parameters", "Failures"]),
     tests("ShardingTests", ["Sharding", "Kernels", "Parameters"]),
     tests("KernelsTests", ["Kernels", "Sharding", "Parameters", "Failures", "NumericSupport"]),
@@ -150,7 +152,10 @@ let package = Package(
       "LayersTests", ["Layers", "Interfaces", "Kernels", "Sharding", "Parameters", "NumericSupport", "ReferenceModels"]),
     tests(
       "ModelsTests",
-      ["Models", "Layers", "Interfaces", "Kernels", "Sharding", "Parameters", "NumericSupport", "ReferenceModels"]),
+      [
+        "TestSupport", "Models", "Layers", "Interfaces", "Kernels", "Sharding", "Parameters", "NumericSupport",
+        "ReferenceModels",
+      ]),
     tests("OptimizersTests", ["Optimizers", "Kernels", "Parameters"]),
   ]
 )

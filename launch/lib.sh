@@ -113,13 +113,13 @@ sanitized_tests() { # address|undefined|thread, arguments of swift test
       build=(-Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=undefined
         -Xlinker --whole-archive -Xlinker "$runtime" -Xlinker --no-whole-archive)
       export UBSAN_OPTIONS=print_stacktrace=1
-      tests=(--filter 'KernelsTests|RecurrentTests|OptimizersTests|TrainingTests|WorkersTests|HDF5Tests|CorpusTests')
+      tests=(--filter 'KernelsTests|LayersTests|ModelsTests|ShardingTests|ExchangeTests|OptimizersTests|TrainingTests|WorkersTests|HDF5Tests|CorpusTests')
       ;;
     thread)
       build=(--sanitize=thread)
       export TSAN_OPTIONS=suppressions=$known/races.txt:halt_on_error=0:exitcode=66:allocator_may_return_null=1
       # Ranks are processes, and MPI's own threads are none of ours.
-      tests=(--filter 'WorkersTests|ThreadProcessTests|threadsMakeProductsTogether|aSignalStopsThreads|TrainerInvarianceTests')
+      tests=(--filter 'WorkersTests|ExchangeTests|ThreadProcessTests|threadsMakeProductsTogether|aSignalStopsThreads|TrainerInvarianceTests')
       ;;
     *) fail "unknown sanitizer '$sanitizer'; there are address, undefined and thread" ;;
   esac

@@ -4,7 +4,7 @@ import Foundation
 package struct CheckpointHeader: Equatable, Sendable {
   /// Optimiser steps done.
   package var step: Int
-  /// The epoch that goes on, from 0.
+  /// The current epoch, from 0.
   package var epoch: Int
   /// The next window of that epoch, from 0.
   package var window: Int

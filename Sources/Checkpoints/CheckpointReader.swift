@@ -83,7 +83,7 @@ package final class CheckpointReader: Sendable {
     try file.openGroup("streams").readTensor(name, shape: shape, into: values)
   }
 
-  /// How many tokens each stream of the global batch has consumed; empty if that was not written.
+  /// The position in the split up to which each stream of the global batch has been read; empty if not written.
   package func streamPositions() throws -> [Int64] {
     let streams = try file.openGroup("streams")
     return try streams.contains("position") ? streams.openDataset("position").read() : []

@@ -65,7 +65,7 @@ package struct CheckpointWriter: ~Copyable {
     try reporting { try Self.write(name, shape: shape, values, in: groups.streams).close() }
   }
 
-  /// Writes how many tokens each stream of the global batch has consumed.
+  /// Writes the position in the split up to which each stream of the global batch has been read.
   package mutating func writeStreamPositions(_ positions: [Int64]) throws {
     try reporting { try Self.write("position", positions, in: groups.streams) }
   }

@@ -3,7 +3,7 @@ import Files
 import Foundation
 import HDF5
 
-/// Weights to start from: a Lockstep checkpoint, a run directory (its latest), or an HDF5 file with one dataset a tensor
+/// Weights to start from: a Lockstep checkpoint, a run directory (its latest), or an HDF5 file with one dataset per tensor
 /// under PyTorch's names, at `/NAME` or `/parameters/NAME`, as h5py writes it from `named_parameters()`.
 package final class InitialParameters: Sendable {
   package let path: String
@@ -29,7 +29,7 @@ package final class InitialParameters: Sendable {
     guard !tensors.isEmpty else {
       throw Failure(
         .badData, "holds no tensor", at: "\(path):\(group.name)",
-        remedy: "write one dataset a parameter, at /NAME or /parameters/NAME, such as rnn.weight_ih_l0")
+        remedy: "write one dataset per parameter, at /NAME or /parameters/NAME, such as rnn.weight_ih_l0")
     }
     let isWrapped = tensors.allSatisfy { $0.name.hasPrefix(Self.wrapper) }
     self.isWrapped = isWrapped
@@ -62,7 +62,7 @@ package final class InitialParameters: Sendable {
       rest /= size
     }
     throw Failure(
-      .badData, "its value at \(index) is \(values[first]) in single precision", at: "\(path):\(group.name)/\(name)",
+      .badData, "the value at \(index) is \(values[first]) in single precision", at: "\(path):\(group.name)/\(name)",
       remedy: "give weights that are finite numbers below 3.4e38")
   }
 
@@ -81,7 +81,7 @@ package final class InitialParameters: Sendable {
 
   /// The labels that rows of the output stand for; nil where the file does not say.
   package func labels() throws -> [String]? {
-    // A dataset of this name in somebody else's file may be anything.
+    // In a foreign file a dataset of this name may be anything.
     guard try vocabulary() != nil, try file.contains("labels"), try file.isDataset("labels") else { return nil }
     return try file.openDataset("labels").readTexts()
   }
@@ -116,14 +116,14 @@ package final class InitialParameters: Sendable {
     do {
       file = try H5File.open(path)
     } catch let error as H5Error {
-      // The library's "file signature not found" helps nobody who has mixed up two paths.
+      // The library's "file signature not found" is no help to someone who has mixed up two paths.
       let beginning = try PosixFile(path).read(Seal.hdf5Signature.count, at: 0)
       guard beginning != Seal.hdf5Signature else { throw error }
       throw Failure(
         .badData, "is not an HDF5 file", at: path,
-        remedy: "give a checkpoint, or a file with one dataset a parameter, such as h5py writes")
+        remedy: "give a checkpoint, or a file with one dataset per parameter, such as h5py writes")
     }
-    // Another program's user block is none of our business; our own, empty, is a checkpoint that was never finished.
+    // Another program's user block is ignored; our own, empty, is a checkpoint that was never finished.
     if try file.hasAttribute("format"), try file.attribute("format") == SealedFormat.checkpoint.name,
       try Seal.isPending(in: PosixFile(path))
     {

@@ -83,7 +83,7 @@ package struct NGramFile {
     let file = try H5File.create(path, existing: .keep, userBlockSize: Seal.size)
     try file.setAttribute("format", SealedFormat.nGramModel.name)
     try file.setAttribute("format_version", SealedFormat.nGramModel.currentVersion)
-    try file.setAttribute("creator", "lockstep")
+    try file.setAttribute("creator", "Lockstep")
     try file.setAttribute("created", Date().formatted(.iso8601))
     try file.setAttribute("order", model.order)
     let tokens = try file.createDataset("vocabulary", vocabulary.tokens)

@@ -38,7 +38,7 @@ struct RunLink {
   /// The step of that checkpoint.
   func step() -> Int? { target().flatMap { CheckpointStore.step(ofFile: PathName($0).last) } }
 
-  /// Leads the name to a checkpoint of the directory, in one step for whoever looks.
+  /// Leads the name to a checkpoint of the directory, atomically.
   func point(to checkpoint: String, as kind: Kind) throws {
     let temporary = TemporaryFile.name(for: path)
     let file = "\(CheckpointStore.folder(of: directory))/\(checkpoint)"

@@ -2,7 +2,7 @@ import Failures
 
 /// One row of the table of keys: what a key is called, what it takes, and which field of ``RunConfiguration`` it is.
 package struct ConfigurationKey: Sendable {
-  /// What the key is when nobody gives it.
+  /// What the key is when it is not given.
   enum Fallback: Sendable {
     /// The field's initial value.
     case initial

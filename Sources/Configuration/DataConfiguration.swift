@@ -11,7 +11,7 @@ package struct DataConfiguration: Sendable, Equatable {
   /// Whether an epoch includes a last window of less than half the steps.
   package var lastWindow = LastWindow.drop
 
-  /// What becomes of a short last window of an epoch.
+  /// What happens to a short last window of an epoch.
   package enum LastWindow: String, CaseIterable, Sendable {
     case drop, keep
   }

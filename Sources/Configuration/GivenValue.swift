@@ -1,10 +1,10 @@
 import Failures
 
-/// A value as somebody gave it, in a file or in an override, before it is known to fit its key.
+/// A value as given in a file or an override, before it is checked against its key.
 struct GivenValue {
   enum Content: Equatable {
     case scalar(String, isQuoted: Bool)
-    /// `key:` with nothing behind it, `null` or `~`.
+    /// `key:` with nothing after it, `null` or `~`.
     case nothing
     case list
     case mapping

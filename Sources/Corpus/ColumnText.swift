@@ -19,7 +19,8 @@ struct ColumnText {
       let parts = text.split(separator: ":", omittingEmptySubsequences: false).map { Int($0) }
       guard parts.count == 2, let form = parts[0], let label = parts[1], form > 0, label > 0, form != label else {
         throw Failure(
-          .usage, "'\(text)' is not two columns", at: "--columns", remedy: "give FORM:LABEL, such as 2:4, from 1 on")
+          .usage, "'\(text)' is not two columns", at: "--columns",
+          remedy: "give FORM:LABEL, such as 2:4, counted from 1")
       }
       (self.form, self.label) = (form, label)
     }

@@ -7,7 +7,7 @@ import Interfaces
 ///
 /// A sealed HDF5 file (``Seal``): root attributes `format`, `format_version`, `creator`, `created`, `tokenizer`,
 /// `content_digest` (``ContentDigest``); `/vocabulary`, one text an id; `/train_counts`, how often each id occurs in the
-/// train split; `/splits/NAME` with the attributes `tokens` and `unknown_tokens` and one dataset a column of its shard
+/// train split; `/splits/NAME` with the attributes `tokens` and `unknown_tokens` and one dataset per column of its shard
 /// table: `file`, `tokens`, `bytes`, `sha256`. Version 1 had no seal, no content digest and no counts.
 package struct CorpusManifest: Sendable, Equatable {
   package static let fileName = "manifest.h5"
@@ -175,7 +175,7 @@ extension CorpusManifest {
     let labels = try file.openDataset("labels").readTexts()
     guard !labels.isEmpty, labels.count <= Int(Int32.max), Set(labels.map { Array($0.utf8) }).count == labels.count
     else {
-      throw Failure(.badData, "are none, or one is there twice", at: "\(path):/labels")
+      throw Failure(.badData, "are missing or contain a duplicate", at: "\(path):/labels")
     }
     return (task, labels)
   }
@@ -220,7 +220,7 @@ extension CorpusManifest {
     guard counts.count == vocabulary.count, counts.allSatisfy({ (0...tokens).contains($0) }),
       counts.reduce(0, { $0 &+ $1 }) == tokens
     else {
-      throw Failure(.badData, "are not the counts of \(tokens) tokens", at: "\(path):/train_counts")
+      throw Failure(.badData, "do not add up to \(tokens) tokens", at: "\(path):/train_counts")
     }
     return counts
   }

@@ -62,7 +62,7 @@ package struct CorpusRecipe: Sendable {
   /// - Parameters:
   ///   - texts: of the train split, or of all splits; with a vocabulary from elsewhere there may be none.
   ///   - tokenizer: that of `vocabulary`, where one is given.
-  ///   - unknown: what becomes of symbols that `vocabulary` lacks; nil replaces them where it has `<unk>`, and else
+  ///   - unknown: what happens to symbols that `vocabulary` lacks; nil replaces them where it has `<unk>`, and else
   ///     refuses them.
   /// - Throws: ``Failure`` (usage) for values that no text could go with.
   package init(

@@ -95,7 +95,7 @@ final class CorpusWriter: TokenOutput {
       splits[split] = CorpusManifest.SplitTable(shards: shards, unknownTokens: tally.unknownTokens[split] ?? 0)
     }
     let manifest = CorpusManifest(
-      formatVersion: SealedFormat.corpusManifest.currentVersion, creator: "lockstep",
+      formatVersion: SealedFormat.corpusManifest.currentVersion, creator: "Lockstep",
       created: Date().formatted(.iso8601), vocabulary: vocabulary, splits: splits, contentDigest: tally.finish(),
       trainCounts: tally.trainCounts)
     try manifest.write(to: "\(directory.path)/\(CorpusManifest.fileName)")

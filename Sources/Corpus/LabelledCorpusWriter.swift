@@ -81,7 +81,7 @@ final class LabelledCorpusWriter {
 
   func finish() throws -> CorpusManifest {
     var manifest = CorpusManifest(
-      formatVersion: SealedFormat.corpusManifest.currentVersion, creator: "lockstep",
+      formatVersion: SealedFormat.corpusManifest.currentVersion, creator: "Lockstep",
       created: Date().formatted(.iso8601), vocabulary: vocabulary, splits: splits,
       contentDigest: digest.finalize().hexadecimal, trainCounts: trainCounts)
     (manifest.task, manifest.labels) = (.tagging, labels)

@@ -13,7 +13,7 @@ package final class ShardVerification: @unchecked Sendable {
   private let hasFailed = Atomic<Bool>(false)
   private let isCancelled = Atomic<Bool>(false)
 
-  /// Begins at once.
+  /// Starts immediately.
   /// - Parameter shards: numbers as in ``CorpusReader/shards(of:holding:)``.
   package init(_ corpus: CorpusReader, shards: [Int]) {
     let files = corpus.allShards

@@ -5,7 +5,7 @@ import Synchronization
 
 /// The tokens of one split, read from its shard files.
 ///
-/// Shards are opened when they are first needed, and only so many are open at a time.
+/// Shards are opened when they are first needed, and a limited number is open at a time.
 final class ShardedTokens: TokenSource {
   let count: Int
   let shards: [ShardFile]

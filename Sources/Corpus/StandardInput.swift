@@ -15,7 +15,7 @@ enum StandardInput {
     defer { close(output) }
     var buffer = [UInt8](repeating: 0, count: 1 << 20)
     while true {
-      // A signal does not interrupt a read, and whoever writes may take his time.
+      // A signal does not interrupt a read, and whoever writes may be slow.
       var waiting = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
       if poll(&waiting, 1, 200) <= 0 {
         try didRead(0)

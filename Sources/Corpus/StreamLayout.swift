@@ -5,7 +5,7 @@ import Failures
 /// Stream s starts at s·⌊N/B⌋, as in PyTorch's word_language_model. The target of a token is the token after it, also
 /// across the border between two streams.
 package struct StreamLayout: Sendable, Equatable {
-  /// What becomes of the tokens that don't fill streams and windows evenly.
+  /// What happens to the tokens that don't fill streams and windows evenly.
   package enum Remainder: Sendable, Equatable {
     /// Nothing is left out, for evaluation: the last stream takes the N mod B tokens at the end, and every token but the
     /// first is a target exactly once.

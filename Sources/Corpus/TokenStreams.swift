@@ -18,7 +18,7 @@ package final class TokenStreams {
   ///   - streams: B, of the global batch.
   ///   - local: which of them are read here.
   ///   - window: T, in steps.
-  ///   - remainder: what becomes of tokens that don't fill the streams and windows evenly.
+  ///   - remainder: what happens to tokens that don't fill the streams and windows evenly.
   ///   - blockTokens: how many tokens of a stream are read at a time; nil for what 32 MiB hold, at least 32768 and at
   ///     most a chunk. A chunk of up to 2²⁰ tokens is decoded once for each block in it, so long blocks are cheap ones.
   /// - Throws: ``Failure`` where the split has too few tokens for the streams.

@@ -1,6 +1,6 @@
 import Failures
 
-/// What becomes of symbols that a vocabulary from elsewhere lacks.
+/// What happens to symbols that a vocabulary from elsewhere lacks.
 package enum UnknownSymbols: String, Sendable, CaseIterable {
   /// They become `<unk>`.
   case replace

@@ -12,14 +12,14 @@ package final class AllReduceExchange: GradientExchange {
   package let ownership: Ownership
   package let keepsWholeSlots = true
   package let sharesWeights: Bool
-  package var shardLosses: [Double] { records.shardLosses }
+  package var shardLosses: [Double] { sums.shardLosses }
 
   private let group: any WorkerGroup
   private let plan: BatchPlan
   private let weights: PackedParameters
   private let gradients: [SubtreeGradient]
   private let workspace: Workspace
-  private let records: StepRecords
+  private let sums: StepSums
   private let total: FloatBuffer
 
   /// - Precondition: every worker has weights of its own.
@@ -31,7 +31,7 @@ package final class AllReduceExchange: GradientExchange {
     gradients = model.gradients
     sharesWeights = group.count == 1
     ownership = Ownership(weights.layout, workers: group.count)
-    records = StepRecords(group, ownership, plan)
+    sums = StepSums(group, ownership, plan)
     total = try FloatBuffer(count: weights.layout.count)
     optimizer = try Optimizer(
       rule, weightDecay: weightDecay, segment: 0..<weights.layout.count, weights.arithmetic)
@@ -52,10 +52,10 @@ package final class AllReduceExchange: GradientExchange {
     workspace.enter(.update)
     for block in ownership.blocks(of: group.rank) {
       let range = (block * Ownership.block)..<min((block + 1) * Ownership.block, total.count)
-      records.note(
+      sums.note(
         squares: weights.arithmetic.squaredNorm(total.pointer + range.lowerBound, count: range.count), ofBlock: block)
     }
-    let outcome = try records.outcome(losses, plan.tree, update)
+    let outcome = try sums.outcome(losses, plan.tree, update)
     defer { workspace.enter(.other) }
     guard try decide(outcome) else { return outcome }
     let factor = GradientNorm.clippingFactor(norm: outcome.gradientNorm, limit: update.clipNorm)

@@ -50,7 +50,7 @@ extension PackedParameters {
       weights.pack(rank: group.rank, of: group.count)
       return weights
     }
-    // Nobody may multiply before all panels are there.
+    // All panels must be packed before any worker multiplies.
     try group.barrier()
     return (weights, true)
   }

@@ -14,7 +14,7 @@ package final class TreeExchange: GradientExchange {
   package let ownership: Ownership
   package let sharesWeights: Bool
   package var keepsWholeSlots: Bool { group.count == 1 }
-  package var shardLosses: [Double] { records.shardLosses }
+  package var shardLosses: [Double] { sums.shardLosses }
 
   private let group: any WorkerGroup
   private let plan: BatchPlan
@@ -22,7 +22,7 @@ package final class TreeExchange: GradientExchange {
   private let addends: [Addend]
   private let gradients: [SubtreeGradient]
   private let workspace: Workspace
-  private let records: StepRecords
+  private let sums: StepSums
   private let gradient: SegmentGradient
   /// By addend.
   private let reductions: [Reduction]
@@ -56,7 +56,7 @@ package final class TreeExchange: GradientExchange {
     let light = Self.rowwiseParameters(addends, rule, weightDecay: weightDecay)
     let ownership = Ownership(weights.layout, workers: group.count, light: light)
     self.ownership = ownership
-    records = StepRecords(group, ownership, plan)
+    sums = StepSums(group, ownership, plan)
     isSquared = Array(repeating: false, count: ownership.blocks(of: group.rank).count)
     optimizer = try Optimizer(
       rule, weightDecay: weightDecay, segment: ownership.segments[group.rank], weights.arithmetic)
@@ -158,7 +158,7 @@ package final class TreeExchange: GradientExchange {
     try reduce()
     workspace.enter(.update)
     squareRest()
-    let outcome = try records.outcome(losses, plan.tree, update)
+    let outcome = try sums.outcome(losses, plan.tree, update)
     defer { workspace.enter(.other) }
     guard try decide(outcome) else { return outcome }
     let factor = GradientNorm.clippingFactor(norm: outcome.gradientNorm, limit: update.clipNorm)
@@ -216,7 +216,7 @@ package final class TreeExchange: GradientExchange {
     let squares =
       gradient.isUntouched(range)
       ? 0 : weights.arithmetic.squaredNorm(gradient.values(range), count: range.count)
-    records.note(squares: squares, ofBlock: block)
+    sums.note(squares: squares, ofBlock: block)
     isSquared[block - firstBlock] = true
   }
 

@@ -7,7 +7,7 @@ package enum DirectoryExchange {
   /// What a rename did.
   package enum Outcome: Sendable { case done, unsupported }
 
-  /// Gives `source` the name `destination`, which must be free: nobody else's file is ever replaced.
+  /// Gives `source` the name `destination`, which must be free: another file is never replaced.
   /// - Throws: ``Failure`` (can't write), also where the name is taken.
   package static func move(_ source: String, to destination: String) throws -> Outcome {
     try rename(source, destination, UInt32(LS_RENAME_NOREPLACE))

@@ -7,7 +7,7 @@ import Synchronization
 /// Two things hold it. The kernel's lock on the file (flock) ends with its process, also by kill −9, and is seen from all
 /// processes of the machine, and through the file system's server often from others. For file systems without such locks the
 /// file names its holder, who touches it now and then. The holder is gone where its process is known to be, and where the file
-/// has not been touched for ``Rules/silence``; a holder on another machine that still touches its file is never robbed.
+/// has not been touched for ``Rules/silence``; a holder on another machine that still touches its file never loses its lock.
 package final class DirectoryLock: Sendable {
   /// The times by which a lock is judged.
   package struct Rules: Sendable {
@@ -41,7 +41,7 @@ package final class DirectoryLock: Sendable {
 
   deinit { release() }
 
-  /// Gives the directory free. The file goes, so that nothing is left to judge.
+  /// Releases the directory. The file goes, so that nothing is left to judge.
   package func release() {
     heartbeat.stop()
     held.withLock { file in
@@ -66,7 +66,7 @@ package final class DirectoryLock: Sendable {
           remedy: "if it was moved, resume there with --resume latest --set run.directory=DIR; what was removed is lost"
         )
       }
-      // Somebody tidied up. The place is taken again, unless another has it by now.
+      // The lock file was removed. Take the lock again, unless another process has it by now.
       if let again = try OpenLock.create(path) {
         again.write(record)
         again.lock()
@@ -91,7 +91,7 @@ extension DirectoryLock {
   ///
   /// - Parameters:
   ///   - breaking: whether to take it from whoever holds it.
-  ///   - waiting: called once with a line to show where there is somebody to wait for.
+  ///   - waiting: called once with a line to show if it must wait.
   ///   - interrupt: called now and then meanwhile; what it throws ends the waiting.
   /// - Throws: `Failure` (can't write) where another holds it, or the file can't be made.
   package static func acquire(
@@ -176,7 +176,7 @@ extension DirectoryLock {
       throw Failure.posix(.cannotWrite, "can't be taken over", at: path)
     }
     if let record, OpenLock.open(aside)?.record != record {
-      // It was a newer one: back to its place, unless somebody has it already.
+      // It was a newer one: back to its place, unless it is taken.
       _ = link(aside, path)
     }
     _ = unlink(aside)

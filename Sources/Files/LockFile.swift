@@ -4,7 +4,7 @@ import Foundation
 /// A file that says that its owner lives: locked from its creation to the owner's end, however that comes.
 ///
 /// The lock is flock(2)'s, on a file and not on a directory, since NFS locks only what is open for writing. Where the file
-/// system has no locks the file says nothing, and nobody takes it over.
+/// system has no locks the file is inconclusive and is never taken over.
 package final class LockFile: Sendable {
   package let path: String
   private let descriptor: Int32

@@ -75,7 +75,7 @@ extension Seal {
   /// - Throws: `Failure` (can't write).
   @discardableResult
   package static func write(to path: String, as format: SealedFormat, notes: [Note] = []) throws -> Seal {
-    // The file was made a moment ago, by this process: a link in its place is none of ours.
+    // The file was made a moment ago, by this process: a link in its place is not ours.
     let file = try PosixFile(path, O_RDWR | O_NOFOLLOW)
     let seal = Seal(
       format: format, formatVersion: format.currentVersion, byteCount: try file.size() - size,

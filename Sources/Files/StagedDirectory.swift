@@ -41,7 +41,7 @@ package struct StagedDirectory: Sendable {
     }
   }
 
-  /// A temporary name that is nobody's, and its lock.
+  /// A temporary name that is not in use, and its lock.
   private static func chooseName(_ place: PathName, for name: String) throws -> (String, LockFile) {
     while true {
       let random = String(UInt64.random(in: 0 ... .max), radix: 36)

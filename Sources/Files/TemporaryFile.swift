@@ -21,7 +21,7 @@ package enum TemporaryFile {
     return String(name[..<range.lowerBound])
   }
 
-  /// Puts a file with these bytes at `path`, in one step for whoever looks, and all of it on the disk.
+  /// Puts a file with these bytes at `path`, atomically, and all of it on the disk.
   ///
   /// - Throws: `Failure` (can't write); what was at `path` stays then.
   package static func replace(_ path: String, with bytes: [UInt8]) throws {
@@ -38,7 +38,7 @@ package enum TemporaryFile {
     try PosixFile.synchronizeDirectory(PathName(path).directory)
   }
 
-  /// Copies `count` bytes of a file, from `offset` to its end where none is given, to a new file at `path`, on the disk.
+  /// Copies `count` bytes of a file, from `offset`, or the rest of it if no count is given, to a new file at `path`, on the disk.
   ///
   /// - Throws: `Failure` (can't write, or bad data where the source can't be read); nothing is left at `path` then.
   package static func copy(_ source: String, from offset: Int = 0, count: Int? = nil, to path: String) throws {

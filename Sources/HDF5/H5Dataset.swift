@@ -50,7 +50,7 @@ extension H5Group {
   }
 
   /// Opens a dataset.
-  /// - Parameter chunkCacheBytes: memory for decoded chunks. HDF5's default, 1 MiB, decodes a chunk anew for each small
+  /// - Parameter chunkCacheBytes: memory for decoded chunks. HDF5's default, 1 MiB, decodes a chunk again for each small
   ///   read that alternates between more chunks than fit.
   /// - Throws: `H5Error` if it is missing, not a dataset, or not stored in this file alone.
   package func openDataset(_ name: String, chunkCacheBytes: Int? = nil) throws -> H5Dataset {

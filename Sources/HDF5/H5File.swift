@@ -7,7 +7,7 @@ package final class H5File: H5Group, @unchecked Sendable {
   package enum Existing: Sendable {
     /// Refuse.
     case keep
-    /// Start anew over it.
+    /// Replace it.
     case replace
   }
 

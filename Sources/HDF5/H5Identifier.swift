@@ -27,7 +27,7 @@ struct H5Identifier: ~Copyable, Sendable {
   consuming func abandon() { discard self }
 
   deinit {
-    // An identifier that died with its file answers with an error; there is nobody left to tell.
+    // An identifier that died with its file answers with an error; nothing is left to report it to.
     H5Library.locked { _ = release(raw) }
   }
 }

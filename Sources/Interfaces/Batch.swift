@@ -50,7 +50,7 @@ package struct BatchPosition: Sendable, Equatable {
   package init(epoch: Int, index: Int, step: Int) { (self.epoch, self.index, self.step) = (epoch, index, step) }
 }
 
-/// The batches of a split, of one worker: token streams, or buckets of sentences. It may read ahead behind these calls.
+/// The batches of a split, of one worker: token streams, or buckets of sentences. It may read ahead.
 package protocol BatchSource<Input>: AnyObject {
   associatedtype Input
 

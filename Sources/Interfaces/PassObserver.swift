@@ -6,7 +6,7 @@ package protocol PassObserver: AnyObject {
   /// that lists can travel during the forward pass.
   func didList(_ addend: Int) throws
 
-  /// A parameter is about to be read. Returns once its new value is here and packed; at once when asked again.
+  /// A parameter is about to be read. Returns once its new value is here and packed; immediately if asked again.
   func willRead(_ parameter: Parameter) throws
 
   /// An addend is final in all of the worker's subtrees; each is announced once, in order. After a parameter's last
@@ -14,7 +14,7 @@ package protocol PassObserver: AnyObject {
   func didFinish(_ addend: Int) throws
 }
 
-/// The observer of passes over weights that nobody is changing: evaluation and generation.
+/// The observer of passes over weights that do not change: evaluation and generation.
 package final class SettledWeights: PassObserver {
   package init() {}
   package func didList(_ addend: Int) {}

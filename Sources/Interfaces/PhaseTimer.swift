@@ -4,10 +4,10 @@ import Glibc
 package enum Phase: String, Sendable, CaseIterable {
   /// Lookup, and the gradient of the rows that occur.
   case embedding
-  /// x·W_ihᵀ over all time steps, and its way back; in the first layer also what copies rows to positions of one token,
+  /// x·W_ihᵀ over all time steps, and its backward pass; in the first layer also what copies rows to positions of one token,
   /// and adds them up.
   case inputProducts = "input_products"
-  /// h·W_hhᵀ of each time step, and its way back.
+  /// h·W_hhᵀ of each time step, and its backward pass.
   case recurrentProducts = "recurrent_products"
   /// Elementwise arithmetic of the cells.
   case gates
@@ -21,7 +21,7 @@ package enum Phase: String, Sendable, CaseIterable {
   case update = "clip_and_optimizer"
   /// Weights into the layout that products read.
   case packing
-  /// Whatever is none of these.
+  /// Everything else.
   case other
 }
 

@@ -1,6 +1,6 @@
 import Parameters
 
-/// Token sequences side by side, one worker's: what recurrent models read, and what each position is to give.
+/// Token sequences side by side, one worker's: what recurrent models read, and the target of each position.
 package protocol TokenBatch {
   /// Whether a sequence continues in the next batch, so that states are carried over; else each starts from zero.
   static var continues: Bool { get }
@@ -56,7 +56,7 @@ package struct Sentences: TokenBatch {
 
   package var sequences: Int { lengths?.count ?? 0 }
 
-  /// Takes sentences of these lengths, whose tokens and labels `value` gives by sentence and place.
+  /// Fills the buffers with sentences of these lengths; `value` gives token and label by sentence and place.
   package mutating func fill(lengths: [Int], _ value: (_ sentence: Int, _ place: Int) -> (token: Int32, label: Int32)) {
     (self.lengths, steps) = (lengths, lengths.max() ?? 0)
     for (column, length) in lengths.enumerated() {

@@ -1,6 +1,6 @@
 import Kernels
 
-/// What the layers and the exchange of one worker have in common besides weights: what looks into a pass while it runs,
+/// What the layers and the exchange of one worker share besides weights: what observes a pass while it runs,
 /// and the products that workers make together.
 package final class Workspace {
   /// A benchmark's.

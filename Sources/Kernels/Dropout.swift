@@ -63,7 +63,7 @@ package struct Dropout: Sendable {
 
 /// What identifies a sequence to the generator of random numbers, wherever it is computed.
 package struct SequenceKey: Sendable, Equatable {
-  /// What is drawn anew: the optimiser step of a token stream, the epoch of a sentence.
+  /// Changes with each draw: the optimiser step of a token stream, the epoch of a sentence.
   package var draw: UInt64
   /// The number of the stream in the global batch, or of the sentence in its split.
   package var sequence: UInt32

@@ -43,7 +43,7 @@ package final class JointProducts {
       && weights.packed.count * MemoryLayout<Float>.stride >= minimumBytes
   }
 
-  /// The product by `weights`, to be made by all workers in the same order; nil where each had better multiply alone.
+  /// The product by `weights`, to be made by all workers in the same order; nil where each should multiply alone.
   func makeProduct(_ weights: PackedMatrix, fromTheEnd: Bool) throws -> JointProduct? {
     guard pays(for: weights) else { return nil }
     let product = JointProduct(

@@ -83,7 +83,7 @@ package final class PackedParameters: Sendable {
       ?? forwardProduct(parameter, part: part)
   }
 
-  /// The product of each time step on the way back, as ``recurrentProduct(_:part:_:)``.
+  /// The product of each time step on the backward pass, as ``recurrentProduct(_:part:_:)``.
   package func recurrentBackwardProduct(
     _ parameter: Parameter, part: Int = 0, _ workers: JointProducts?
   ) throws -> any RowProduct {

@@ -10,7 +10,7 @@ package final class PackedWeight: Sendable {
   /// dx = dy·W: [n → k]; nil where only forward is needed.
   package let backward: PackedMatrix?
 
-  /// Rows of `source` that are packed at once, or fewer in the last block.
+  /// Rows of `source` that are packed together; the last block may have fewer.
   package static let blockRows = Int(LS_PACKED_ROWS)
 
   /// - Parameters:

@@ -2,7 +2,7 @@
 /// "Parallel random numbers: as easy as 1, 2, 3").
 ///
 /// Whoever asks for the same place gets the same numbers, whatever was drawn before and on whichever worker. Dropout
-/// uses the same function, vectorised, keyed by step, stream, layer and time step.
+/// uses the same function, vectorised, keyed by draw, sequence, connection and time step.
 package struct RandomStream: Sendable {
   private let key: (UInt32, UInt32)
   private let stream: (UInt32, UInt32)

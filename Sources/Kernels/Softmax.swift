@@ -8,7 +8,7 @@ extension Arithmetic {
   ///
   /// - Parameters:
   ///   - logits: [rows, V].
-  ///   - targets: one a row; negative: the row is masked, its gradient and loss are zero.
+  ///   - targets: one per row; negative: the row is masked, its gradient and loss are zero.
   ///   - losses: [rows], nats.
   package func softmaxGradient(
     _ logits: MatrixView, bias: UnsafePointer<Float>, targets: UnsafePointer<Int32>,

@@ -29,7 +29,7 @@ package final class WeightGradient {
   ///   - outputs: [*, M], the gradient of the product's output.
   ///   - inputs: [*, N], the product's input.
   ///   - rows: row indices into both, and where each shard ends.
-  ///   - accumulating: the first shard goes on from what `out` and `bias` hold: a shard that comes in several chunks.
+  ///   - accumulating: the first shard accumulates into `out` and `bias`: a shard that comes in several chunks.
   package func accumulate(
     outputs: MatrixView, inputs: MatrixView, rows: UnsafeBufferPointer<Int32>, ends: UnsafeBufferPointer<Int32>,
     into out: MatrixView, bias: UnsafeMutablePointer<Float>? = nil, accumulating: Bool = false

@@ -55,7 +55,7 @@ package final class BidirectionalLayer: RecurrentLayer {
   }
 }
 
-/// The way back of ``BidirectionalLayer``.
+/// The backward pass of ``BidirectionalLayer``.
 package final class BidirectionalLayerBackward: RecurrentLayerBackward {
   private let cells: [any RecurrentCellBackward]
   private let input: any LayerInputBackward

@@ -16,7 +16,7 @@ final class DistinctTokens {
   private let entryOfToken: Buffer<Int32>
 
   /// - Parameters:
-  ///   - rows: the most rows of a batch.
+  ///   - rows: maximum rows of a batch.
   ///   - capacity: the most entries that they can have.
   init(vocabularySize: Int, rows: Int, capacity: Int, _ arithmetic: Arithmetic) {
     self.arithmetic = arithmetic

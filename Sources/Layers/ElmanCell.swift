@@ -33,9 +33,9 @@ final class ElmanCell: RecurrentCell {
     let bias = try bias.read(weights, pass)
     try pass.observer.willRead(parameters.hiddenWeight)
     for t in 0..<pass.steps {
-      let output = hidden.slot(t + 1, pass.sequences)
+      let output = hidden.states(t + 1, pass.sequences)
       workspace.enter(.recurrentProducts)
-      try recurrent.multiply(hidden.slot(t, pass.sequences), into: output, accumulating: true)
+      try recurrent.multiply(hidden.states(t, pass.sequences), into: output, accumulating: true)
       workspace.probe?.visit("recurrent product of \(parameters.layerName)", output, timeStep: t)
       workspace.enter(.gates)
       activation.forward(output, bias: bias, weights.arithmetic)
@@ -50,7 +50,7 @@ final class ElmanCell: RecurrentCell {
   }
 }
 
-/// The way back through ``ElmanCell``.
+/// The backward pass of ``ElmanCell``.
 final class ElmanCellBackward: RecurrentCellBackward {
   private let cell: ElmanCell
   private let product: any RowProduct
@@ -80,7 +80,7 @@ final class ElmanCellBackward: RecurrentCellBackward {
       let d = dValues.rows(pass.rows(of: t))
       workspace.enter(.gates)
       cell.activation.backward(
-        dValues: d, outputs: cell.hidden.slot(t + 1, pass.sequences), dOutput: dOutput.rows(pass.rows(of: t)),
+        dValues: d, outputs: cell.hidden.states(t + 1, pass.sequences), dOutput: dOutput.rows(pass.rows(of: t)),
         dHidden: dHidden, cell.weights.arithmetic)
       workspace.probe?.visit("gradient of the pre-activation of \(name)", d, timeStep: t)
       if t == 0 && !toInitialStates { break }

@@ -14,7 +14,7 @@ package final class FullSoftmax {
   private let logits: FloatBuffer  // [block, V]
   private let gathered: GatheredRows
 
-  /// - Parameter rows: the most rows of a batch.
+  /// - Parameter rows: maximum rows of a batch.
   package init(
     weight: Parameter, bias: Parameter, _ weights: PackedParameters, rows: Int, _ workspace: Workspace
   ) throws {
@@ -70,7 +70,7 @@ package final class FullSoftmax {
   }
 }
 
-/// Scattered rows of a batch, copied together so that products run over all of them at once.
+/// Scattered rows of a batch, gathered so that one product covers all of them.
 final class GatheredRows {
   let targets: Buffer<Int32>
   private let inputs: FloatBuffer

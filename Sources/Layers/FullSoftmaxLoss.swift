@@ -37,7 +37,7 @@ package final class FullSoftmaxLoss: OutputLayer {
   }
 
   /// - Parameters:
-  ///   - rows: the most rows of a batch.
+  ///   - rows: maximum rows of a batch.
   ///   - shards: of this worker.
   ///   - chunkFloats: logits of a chunk, for tests that want many; nil: what needs least memory.
   package init(

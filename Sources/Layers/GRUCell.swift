@@ -34,7 +34,7 @@ final class GRUCell: RecurrentCell {
   func step(_ t: Int, _ pass: Pass) -> GRUStep {
     GRUStep(
       inputGates: inputGates(pass).rows(pass.rows(of: t)), hiddenGates: hiddenGates(pass).rows(pass.rows(of: t)),
-      hiddenBefore: hidden.slot(t, pass.sequences), weights.arithmetic)
+      hiddenBefore: hidden.states(t, pass.sequences), weights.arithmetic)
   }
 
   func forward(_ pass: Pass) throws {
@@ -42,9 +42,9 @@ final class GRUCell: RecurrentCell {
     try pass.observer.willRead(parameters.hiddenWeight)
     for t in 0..<pass.steps {
       let gates = hiddenGates(pass).rows(pass.rows(of: t))
-      let output = hidden.slot(t + 1, pass.sequences)
+      let output = hidden.states(t + 1, pass.sequences)
       workspace.enter(.recurrentProducts)
-      try recurrent.multiply(hidden.slot(t, pass.sequences), into: gates)
+      try recurrent.multiply(hidden.states(t, pass.sequences), into: gates)
       workspace.probe?.visit("recurrent product of \(parameters.layerName)", gates, timeStep: t)
       workspace.enter(.gates)
       let step = step(t, pass)
@@ -70,7 +70,7 @@ extension GRUBiases {
   }
 }
 
-/// The way back through ``GRUCell``.
+/// The backward pass of ``GRUCell``.
 final class GRUCellBackward: RecurrentCellBackward {
   private let cell: GRUCell
   private let product: any RowProduct

@@ -35,8 +35,8 @@ final class LSTMCell: RecurrentCell {
   /// The elementwise part of time step `t`, and its gates, [B, 4H].
   func step(_ t: Int, _ pass: Pass) -> LSTMStep {
     LSTMStep(
-      gates: inputGates(pass).rows(pass.rows(of: t)), cellBefore: cells.slot(t, pass.sequences),
-      cell: cells.slot(t + 1, pass.sequences), weights.arithmetic)
+      gates: inputGates(pass).rows(pass.rows(of: t)), cellBefore: cells.states(t, pass.sequences),
+      cell: cells.states(t + 1, pass.sequences), weights.arithmetic)
   }
 
   func forward(_ pass: Pass) throws {
@@ -44,9 +44,9 @@ final class LSTMCell: RecurrentCell {
     try pass.observer.willRead(parameters.hiddenWeight)
     for t in 0..<pass.steps {
       let step = step(t, pass)
-      let output = hidden.slot(t + 1, pass.sequences)
+      let output = hidden.states(t + 1, pass.sequences)
       workspace.enter(.recurrentProducts)
-      try recurrent.multiply(hidden.slot(t, pass.sequences), into: step.gates, accumulating: true)
+      try recurrent.multiply(hidden.states(t, pass.sequences), into: step.gates, accumulating: true)
       workspace.probe?.visit("recurrent product of \(parameters.layerName)", step.gates, timeStep: t)
       workspace.enter(.gates)
       step.forward(bias: bias, hidden: output)
@@ -65,7 +65,7 @@ final class LSTMCell: RecurrentCell {
   }
 }
 
-/// The way back through ``LSTMCell``.
+/// The backward pass of ``LSTMCell``.
 final class LSTMCellBackward: RecurrentCellBackward {
   private let cell: LSTMCell
   private let product: any RowProduct

@@ -10,7 +10,7 @@ package protocol LayerInput: AnyObject {
   func forward(into gates: MatrixView, direction: Int, _ pass: Pass) throws
 }
 
-/// The way back of a ``LayerInput``: dL/dx, and the gradients of W_ih and b_ih of each direction.
+/// The backward pass of a ``LayerInput``: dL/dx, and the gradients of W_ih and b_ih of each direction.
 package protocol LayerInputBackward: AnyObject {
   /// The addends of b_ih, by direction.
   var biases: [Int] { get }
@@ -44,7 +44,7 @@ package final class DenseInput: LayerInput {
   }
 }
 
-/// The way back of ``DenseInput``.
+/// The backward pass of ``DenseInput``.
 package final class DenseInputBackward: LayerInputBackward {
   package let biases: [Int]
   private let input: DenseInput

@@ -3,7 +3,7 @@ import Kernels
 import Parameters
 import Sharding
 
-/// What the layers of a forward pass have in common.
+/// What the layers of a forward pass share.
 package struct Pass {
   /// T of this batch.
   package let steps: Int
@@ -34,7 +34,7 @@ package struct Pass {
   package func rows(of step: Int) -> Range<Int> { (step * sequences)..<((step + 1) * sequences) }
 }
 
-/// What the layers of a backward pass have in common besides.
+/// What the layers of a backward pass share in addition.
 package struct BackwardPass {
   package let forward: Pass
   /// One for each of the worker's subtrees.

@@ -3,7 +3,7 @@ import Kernels
 import Parameters
 
 /// The recurrence of one layer in one direction: from the input's share of the pre-activations to hidden states. It keeps
-/// its tape for the way back.
+/// its tape for the backward pass.
 package protocol RecurrentCell: AnyObject {
   var parameters: CellParameters { get }
   /// h over the batch.
@@ -14,10 +14,10 @@ package protocol RecurrentCell: AnyObject {
   /// Where x·W_ihᵀ goes before ``forward(_:)``, [T·B, gates·H].
   func inputGates(_ pass: Pass) -> MatrixView
 
-  /// Runs the time steps from the states in slot 0.
+  /// Runs the time steps from states 0.
   func forward(_ pass: Pass) throws
 
-  /// The way back, for training.
+  /// The backward pass, for training.
   ///
   /// - Parameter addends: takes what the backward pass completes after the input's own addends.
   func makeBackward(_ weights: PackedParameters, sequences: Int, _ addends: inout AddendList) throws
@@ -26,7 +26,7 @@ package protocol RecurrentCell: AnyObject {
 
 /// Backpropagation through the time steps of a ``RecurrentCell``.
 package protocol RecurrentCellBackward: AnyObject {
-  /// Backpropagates; the states in slot 0 are constants (truncation).
+  /// Backpropagates; states 0 are constants (truncation).
   ///
   /// - Parameters:
   ///   - dOutput: [T·B, H].

@@ -10,7 +10,7 @@ package protocol RecurrentLayer: AnyObject {
   /// Returns the layer's output, [T·B, directions·H], valid until the next forward.
   func forward(_ pass: Pass) throws -> MatrixView
 
-  /// The way back, for training.
+  /// The backward pass, for training.
   ///
   /// - Parameters:
   ///   - input: that of the layer's input.
@@ -68,7 +68,7 @@ package final class ForwardLayer: RecurrentLayer {
   }
 }
 
-/// The way back of ``ForwardLayer``.
+/// The backward pass of ``ForwardLayer``.
 package final class ForwardLayerBackward: RecurrentLayerBackward {
   package let cell: any RecurrentCellBackward
   private let input: any LayerInputBackward

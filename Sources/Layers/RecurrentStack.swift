@@ -51,8 +51,8 @@ package final class RecurrentStack {
   /// Sets the states that a batch starts from to zero: for sequences that are not carried over.
   package func resetStates(_ pass: Pass) {
     for cell in layers.lazy.flatMap(\.cells) {
-      cell.hidden.slot(0, pass.sequences).fill(0)
-      cell.cellState?.slot(0, pass.sequences).fill(0)
+      cell.hidden.states(0, pass.sequences).fill(0)
+      cell.cellState?.states(0, pass.sequences).fill(0)
     }
   }
 
@@ -64,9 +64,9 @@ package final class RecurrentStack {
   /// The states that are carried from batch to batch: `hidden_l0` … and, for an LSTM, `cell_l0` …
   package var carried: [CarriedState] {
     let cells = layers.map { $0.cells[0] }
-    return cells.enumerated().map { CarriedState("hidden_l\($0)", $1.hidden.slot(0, sequences)) }
+    return cells.enumerated().map { CarriedState("hidden_l\($0)", $1.hidden.states(0, sequences)) }
       + cells.enumerated().compactMap { index, cell in
-        cell.cellState.map { CarriedState("cell_l\(index)", $0.slot(0, sequences)) }
+        cell.cellState.map { CarriedState("cell_l\(index)", $0.states(0, sequences)) }
       }
   }
 
@@ -109,7 +109,7 @@ struct StackDropout {
     dropped = try columns.map { try FloatBuffer(count: rows * $0) }
   }
 
-  /// A layer's output after dropout; the layer keeps its own for the way back.
+  /// A layer's output after dropout; the layer keeps its own for the backward pass.
   func forward(_ output: MatrixView, layer: Int, _ pass: Pass) -> MatrixView {
     let target = dropped[layer].matrix(pass.rows, columns[layer])
     dropout.apply(output, into: target, keys: pass.keys, connection: layer + 1, arithmetic)
@@ -129,8 +129,8 @@ package final class RecurrentStackBackward {
   private let dValues: [FloatBuffer]  // two of [T·B, the widest input or output], used in turn
 
   /// - Parameters:
-  ///   - first: makes the way back of the first layer's input.
-  ///   - rows: the most rows of a batch.
+  ///   - first: makes the backward pass of the first layer's input.
+  ///   - rows: maximum rows of a batch.
   package init(
     _ stack: RecurrentStack, rows: Int, _ addends: inout AddendList,
     first: (inout AddendList) throws -> any LayerInputBackward

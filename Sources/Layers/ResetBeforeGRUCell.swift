@@ -43,7 +43,7 @@ final class ResetBeforeGRUCell: RecurrentCell {
   /// The elementwise part of time step `t`.
   func step(_ t: Int, _ pass: Pass) -> GRUStep {
     GRUStep(
-      inputGates: inputGates(pass).rows(pass.rows(of: t)), hiddenBefore: hidden.slot(t, pass.sequences),
+      inputGates: inputGates(pass).rows(pass.rows(of: t)), hiddenBefore: hidden.states(t, pass.sequences),
       resetHidden: resetHidden(pass).rows(pass.rows(of: t)), weights.arithmetic)
   }
 
@@ -68,16 +68,16 @@ final class ResetBeforeGRUCell: RecurrentCell {
       let step = step(t, pass)
       let rows = pass.rows(of: t)
       workspace.enter(.recurrentProducts)
-      try add(recurrent, hidden.slot(t, pass.sequences), to: step.inputGates.columns(resetAndUpdate))
+      try add(recurrent, hidden.states(t, pass.sequences), to: step.inputGates.columns(resetAndUpdate))
       workspace.enter(.gates)
       step.forwardResetBeforeGates(biases)
       workspace.enter(.recurrentProducts)
       try add(candidate, resetHidden(pass).rows(rows), to: step.inputGates.columns(newState))
       workspace.enter(.gates)
-      step.forwardResetBeforeOutput(biases, hidden: hidden.slot(t + 1, pass.sequences))
+      step.forwardResetBeforeOutput(biases, hidden: hidden.states(t + 1, pass.sequences))
       workspace.probe?.visit("gates of \(parameters.layerName)", step.inputGates, timeStep: t)
       workspace.probe?.visit(
-        "hidden state of \(parameters.layerName)", hidden.slot(t + 1, pass.sequences), timeStep: t)
+        "hidden state of \(parameters.layerName)", hidden.states(t + 1, pass.sequences), timeStep: t)
     }
   }
 
@@ -88,7 +88,7 @@ final class ResetBeforeGRUCell: RecurrentCell {
   }
 }
 
-/// The way back through ``ResetBeforeGRUCell``.
+/// The backward pass of ``ResetBeforeGRUCell``.
 final class ResetBeforeGRUCellBackward: RecurrentCellBackward {
   private let cell: ResetBeforeGRUCell
   private let recurrent: any RowProduct

@@ -1,7 +1,7 @@
 import Parameters
 
-/// The states of one layer over a batch: slot 0 is the state that the batch starts from, slot t + 1 the one after time
-/// step t. [(T + 1)·B, H]
+/// The states of one layer over a batch: states 0 are those that the batch starts from, states t + 1
+/// those after time step t. [(T + 1)·B, H]
 package final class StateTape {
   private let values: FloatBuffer
   private let size: Int
@@ -16,7 +16,7 @@ package final class StateTape {
   }
 
   /// [B, H]
-  package func slot(_ index: Int, _ sequences: Int) -> MatrixView {
+  package func states(_ index: Int, _ sequences: Int) -> MatrixView {
     values.matrix(sequences, size, offset: index * sequences * size)
   }
 
@@ -30,6 +30,6 @@ package final class StateTape {
 
   /// Carries the state after the batch's last step over to the next batch, detached from its history.
   package func carry(_ pass: Pass) {
-    slot(0, pass.sequences).update(from: slot(pass.steps, pass.sequences))
+    states(0, pass.sequences).update(from: states(pass.steps, pass.sequences))
   }
 }

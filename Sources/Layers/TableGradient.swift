@@ -18,7 +18,7 @@ final class TableGradient {
   /// A row for each level of the shard tree.
   private let partialSums: FloatBuffer
 
-  /// - Parameter rows: the most rows of a batch.
+  /// - Parameter rows: maximum rows of a batch.
   init(_ table: Parameter, rows: Int, levels: Int, _ arithmetic: Arithmetic, _ addends: inout AddendList) throws {
     self.table = table
     self.arithmetic = arithmetic

@@ -24,7 +24,7 @@ package final class TokenInput: LayerInput {
 
   /// - Parameters:
   ///   - cells: the parameters of the layer, by direction.
-  ///   - rows: the most positions of a batch.
+  ///   - rows: maximum positions of a batch.
   ///   - dropout: of the embedding's output; nil: none.
   package init(
     _ table: Parameter, _ cells: [CellParameters], _ weights: PackedParameters, rows: Int, dropout: Dropout?,
@@ -89,7 +89,7 @@ package final class TokenInput: LayerInput {
   }
 }
 
-/// The way back of ``TokenInput``: also the table's gradient.
+/// The backward pass of ``TokenInput``: also the table's gradient.
 package final class TokenInputBackward: LayerInputBackward {
   package let biases: [Int]
   /// Rows of the last products that lead back.

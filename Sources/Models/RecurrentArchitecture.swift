@@ -38,7 +38,7 @@ extension RecurrentArchitecture {
     try RecurrentScorer<Input>(self, weights, plan, rank: rank)
   }
 
-  /// Sequences that a worker has at once: those of its streams, or as many sentences as its shards may have.
+  /// The most sequences that a worker has in a batch: those of its streams, or as many sentences as its shards may have.
   static func mostSequences(_ plan: BatchPlan, rank: Int) -> Int {
     Input.continues ? plan.sequences(of: rank).count : plan.mostSequences(in: plan.shards(of: rank))
   }

@@ -7,7 +7,7 @@ import Sharding
 package typealias LanguageScorer = RecurrentScorer<Window>
 package typealias TaggerScorer = RecurrentScorer<Sentences>
 
-/// A ``RecurrentArchitecture`` that only reads: the exact loss, or what it says of each position. Nothing is dropped out.
+/// A ``RecurrentArchitecture`` that only reads: the exact loss and the answers of each position, without dropout.
 package final class RecurrentScorer<Input: TokenBatch>: Scorer {
   private let input: TokenInput
   private let stack: RecurrentStack

@@ -67,7 +67,7 @@ package struct Schedule: Sendable, Equatable {
     return ["best": best, "bad_validations": Double(badValidations), "factor": plateauFactor]
   }
 
-  /// Goes on from the state of a checkpoint.
+  /// Resumes from the state of a checkpoint.
   ///
   /// - Returns: the key that the state lacks; nil if it is complete.
   package mutating func restore(_ state: [String: Double]) -> String? {

@@ -5,7 +5,7 @@ import Synchronization
 /// The signals that ask a process to stop: SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU.
 ///
 /// Batch systems send SIGTERM or a signal of the user's choice some time before the end; mpirun passes SIGUSR1 and
-/// SIGUSR2 on to all ranks. A second SIGINT ends the process at once, for a person who means it.
+/// SIGUSR2 on to all ranks. A second SIGINT ends the process at once, to force an exit.
 package enum StopSignal {
   private static let numbers = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU]
 

@@ -57,7 +57,7 @@ package struct Benchmark: Sendable {
     package var ceilingGflops: Double
     package var ceilingShare: Double
     package var peakMemoryBytes: Int
-    /// Milliseconds a step by ``Phase``, of the first worker.
+    /// Milliseconds per step by ``Phase``, of the first worker.
     package var phases: [String: Double]
     package var precision: String
     package var parameters: Int
@@ -142,7 +142,7 @@ package struct Benchmark: Sendable {
       architecture.layout)
   }
 
-  /// Floating-point operations a second of independent multiply-adds on this core, over about a millisecond.
+  /// Floating-point operations per second of independent multiply-adds on this core, over about a millisecond.
   package static func measureCeiling(_ precision: Precision, _ arithmetic: Arithmetic) -> Double {
     let clock = ContinuousClock()
     let start = clock.now
@@ -175,14 +175,9 @@ package struct Benchmark: Sendable {
   /// The most memory that this process has had resident, in bytes.
   private func peakMemory() -> Int {
     var usage = rusage()
-    #if os(Linux)
-      // Imported as an enumeration on Linux and as a number elsewhere; Linux counts KiB, others bytes.
-      guard getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0 else { return 0 }
-      return usage.ru_maxrss * 1024
-    #else
-      guard getrusage(RUSAGE_SELF, &usage) == 0 else { return 0 }
-      return usage.ru_maxrss
-    #endif
+    // The call counts KiB.
+    guard getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0 else { return 0 }
+    return usage.ru_maxrss * 1024
   }
 }
 

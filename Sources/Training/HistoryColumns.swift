@@ -64,7 +64,7 @@ extension HistoryTable {
     }
   }
 
-  /// The whole numbers of a column; 0 where the file has other ones or none. A history is told, not computed with.
+  /// The whole numbers of a column; 0 where the file has other ones or none. A history is for display only.
   private func integers(_ name: String) -> [Int] {
     guard let values = self[name] else { return Array(repeating: 0, count: rowCount) }
     return (0..<rowCount).map { Int(exactly: values[$0]) ?? 0 }

@@ -152,10 +152,10 @@ extension LanguageModelTask {
     }
     guard header.step >= 0, epoch >= 0, (0..<layout.windowCount).contains(window) else {
       throw Failure(
-        .badData, "it stands at window \(header.window) of epoch \(header.epoch + 1), which this corpus does not have",
+        .badData, "its position, window \(header.window) of epoch \(header.epoch + 1), is not in this corpus",
         at: checkpoint.path, remedy: "give the corpus that the run was started with as data.corpus")
     }
-    // With another length every stream but the first would go on somewhere else in the text.
+    // With another length every stream but the first would continue at a different place in the text.
     if let tokens = header.trainingState.count("corpus_tokens"), tokens != layout.tokens {
       throw Failure(
         .badData,

@@ -14,7 +14,7 @@ package struct MemoryBudget: Sendable, Equatable {
   /// The least of its limits; nil where none is known.
   package var limit: MemoryLimit?
 
-  /// What a process comes to have besides its buffers, in bytes: code that is first run in training, HDF5's caches, the
+  /// What a process uses besides its buffers, in bytes: code that is first run in training, HDF5's caches, the
   /// journal's rows.
   static let processBytes = 8 << 20
 
@@ -22,7 +22,7 @@ package struct MemoryBudget: Sendable, Equatable {
   ///
   /// - Parameters:
   ///   - weights: bytes of weights in plain and packed form. `areShared`: whether all workers use the same memory.
-  ///   - own: bytes that this worker allocates besides.
+  ///   - own: other bytes that this worker allocates.
   ///   - given: a limit that the user gives, in bytes, which takes the place of all others. `key`: what sets it.
   /// - Throws: ``WorkerFailure`` (usage) where some host's workers need more than they may have.
   package init(

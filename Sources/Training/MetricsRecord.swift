@@ -62,7 +62,7 @@ enum MetricsRow {
   /// JSON has neither NaN nor infinity, which the loss of a step that was left out is, and a perplexity may be.
   private static func number(_ value: Double) -> String { value.isFinite ? "\(value)" : "null" }
 
-  /// The step of a row as ``json(run:)`` writes it; nil for a line that is torn or somebody else's.
+  /// The step of a row as ``json(run:)`` writes it; nil for a line that is torn or foreign.
   static func step(of line: some Collection<UInt8>) -> Int? {
     let key = Array("{\"step\":".utf8)
     guard line.starts(with: key), line.suffix(1).first == UInt8(ascii: "}") else { return nil }

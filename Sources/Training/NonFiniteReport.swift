@@ -53,7 +53,7 @@ package struct NonFiniteReport: Codable, Sendable, Equatable {
   package var skippedInARow: Int
   package var workers: Int
   package var exchange: String
-  /// The checkpoint before; nil where there is none, and the run started from its initial weights.
+  /// The checkpoint before; nil if the run started from its initial weights.
   package var checkpoint: String?
   /// YAML, in effect when the run stopped.
   package var configuration: String

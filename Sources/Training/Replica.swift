@@ -64,7 +64,7 @@ package final class Replica<Input>: WorkerReplica {
         try fill()
         return try run(batch, didPass)
       }
-      // Nobody may be missing in products that the workers make together.
+      // Joint products need every worker.
       try group.agreeing(fill)
       return try group.alone { try run(batch, didPass) }
     }

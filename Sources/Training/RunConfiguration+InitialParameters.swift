@@ -66,7 +66,7 @@ extension RunConfiguration {
     try file.readFinite(name, shape: table.shape, into: decoder.buffer)
     guard zip(decoder.buffer, store[table]).allSatisfy({ $0 == $1 }) else {
       throw Failure(
-        .badData, "its \(name) is another than its \(table.name), and the model has one for both",
+        .badData, "its \(name) differs from its \(table.name), and the model has one for both",
         at: file.path,
         remedy: "set model.tie_weights to false, or give weights of a tied model")
     }
@@ -77,7 +77,7 @@ extension RunConfiguration {
   private static let settings = ["task", "model.cell", "model.activation", "model.reset"]
 
   private func checkSettings(_ file: InitialParameters) throws {
-    // Somebody's else's dataset of this name, or a later program's, says nothing here.
+    // A foreign dataset of this name, or a later program's, says nothing here.
     guard let text = try file.configuration(), let saved = try? RunConfiguration(yaml: text, source: file.path) else {
       return
     }

@@ -63,8 +63,8 @@ extension RunDirectory {
     throw Failure(
       .cannotWrite,
       isSameRun
-        ? "the checkpoint \(parent.path) is not one of those in this run's directory, which holds one line of history"
-        : "the directory holds another run than the checkpoint \(parent.path)", at: path,
+        ? "the checkpoint \(parent.path) is not in this run's directory, which holds a single history"
+        : "the directory belongs to a different run from the checkpoint \(parent.path)", at: path,
       remedy: "continue the checkpoint in a directory of its own with --set run.directory=DIR")
   }
 

@@ -46,7 +46,7 @@ final class RunDirectory {
 
   deinit { close() }
 
-  /// Gives the directory free for other runs.
+  /// Releases the directory for other runs.
   func close() {
     lock.release()
     Self.removeEmpty(made)

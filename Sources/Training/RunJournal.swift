@@ -108,6 +108,6 @@ final class RunJournal {
     let left = done > 0 ? elapsed / Double(done) * Double(totalSteps - record.step) : .infinity
     return "step \(grouped(record.step))/\(grouped(totalSteps))  epoch \(record.epoch)  loss \(fixed(loss, 4))  "
       + "\(unit.text(loss))  \(grouped(Int(rate))) tokens/s  |g| \(fixed(record.gradientNorm, 3))  "
-      + "lr \(significant(record.learningRate))  left \(readable(seconds: left))"
+      + "lr \(significant(record.learningRate))  ETA \(readable(seconds: left))"
   }
 }

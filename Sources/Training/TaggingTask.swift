@@ -112,7 +112,7 @@ extension TaggingTask {
       + "as model.initial_parameters"
     guard header.step >= 0, header.epoch >= 0, (0..<batchesPerEpoch).contains(header.window) else {
       throw Failure(
-        .badData, "it stands at batch \(header.window) of epoch \(header.epoch + 1), which this corpus does not have",
+        .badData, "its position, batch \(header.window) of epoch \(header.epoch + 1), is not in this corpus",
         at: checkpoint.path, remedy: remedy)
     }
     if let digest = header.corpusDigest, try corpus.contentDigest() != digest {
@@ -129,7 +129,7 @@ extension Evaluator where Input == Sentences {
   /// The loss and accuracy of a tagger.
   ///
   /// - Parameters:
-  ///   - batch: sentences that are computed at once, over all workers.
+  ///   - batch: sentences that are computed together, over all workers.
   ///   - shards: parts that losses are summed in; at least as many as workers, and no more than `batch`.
   package static func tagging(
     _ group: any WorkerGroup, _ architecture: TaggerArchitecture, _ weights: PackedParameters, _ split: LabelledSplit,

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A number with so many digits behind the point, in C's format: the same in every locale.
+/// A number with a given number of decimals, in C's format: the same in every locale.
 package func fixed(_ value: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", value) }
 
 /// A number to four significant digits, in C's format: the same in every locale.
@@ -17,7 +17,7 @@ package func grouped(_ value: Int) -> String {
   return value < 0 ? "-" + text : text
 }
 
-/// Seconds as a person reads them: 42 s, 3 min 10 s, 2 h 05 min, 3 d 04 h.
+/// Seconds in readable form: 42 s, 3 min 10 s, 2 h 05 min, 3 d 04 h.
 package func readable(seconds: Double) -> String {
   guard seconds.isFinite, seconds >= 0 else { return "unknown" }
   let s = Int(seconds.rounded())
@@ -31,7 +31,7 @@ package func readable(seconds: Double) -> String {
 
 private func twoDigits(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
 
-/// Bytes as a person reads them.
+/// Bytes in readable form.
 package func readable(bytes: Int) -> String {
   switch bytes {
   case ..<10_000: "\(bytes) B"

@@ -74,7 +74,7 @@ extension Trainer {
     journal.say(
       "\(kind), \(plan.tree.count) gradient shards, \(weights.precision), "
         + "\(weights.arithmetic.instructionSet.name); run directory \(configuration.run.directory)")
-    if !verification.isSettled { journal.say("the corpus's digests are computed beside the training") }
+    if !verification.isSettled { journal.say("the corpus's digests are verified during training") }
     journal.say(task.budget.text)
     if configuration.training.verifyEvery > 0, !hasOwnWeights {
       journal.say("training.verify_every compares nothing here: the workers have one copy of the weights")

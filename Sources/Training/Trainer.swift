@@ -14,10 +14,10 @@ import Sharding
 import Signals
 import Workers
 
-/// Trains a language model as one of a group of workers: the same code for a single process, threads and MPI ranks.
+/// Trains a model as one of a group of workers: the same code for a single process, threads and MPI ranks.
 ///
-/// Each step every worker computes the gradients of its streams, all add them up along the fixed tree, and each moves
-/// the weights by the same bits. The first worker keeps the journal and writes the checkpoints.
+/// In each step every worker computes the gradients of its sequences; all are summed along the fixed tree, and every
+/// worker applies the same update. The first worker keeps the journal and writes the checkpoints.
 package final class Trainer {
   /// How a run ended.
   package struct Summary: Sendable, Equatable {
@@ -64,7 +64,7 @@ package final class Trainer {
   var journal: RunJournal?
   var store: CheckpointStore?
   let logger: Logger
-  /// For tests, which harm a step: called after the pass of each step, before gradients are exchanged.
+  /// For tests that corrupt a step: called after the pass of each step, before gradients are exchanged.
   package var didPass: ((_ step: Int, _ model: any GradientModel) -> Void)?
   private var lastValidation: Evaluation?
   /// Nothing that others rely on is written before it is settled.
@@ -81,7 +81,7 @@ package final class Trainer {
   ///
   /// - Parameters:
   ///   - resume: `latest`, `best` or the path of a checkpoint to resume from; `auto` is the latest if there is one; nil
-  ///     starts anew.
+  ///     starts afresh.
   ///   - breakingLock: whether to take the run directory's lock from whoever holds it.
   ///   - arithmetic: the same on every worker.
   ///   - logger: used on the first worker only.
@@ -161,7 +161,7 @@ package final class Trainer {
     StopSignal.promise = .stopAfterStep
     // A signal may have come while the run was being set up: then there is no step to wait for.
     var wasStopped = try group.stopRequested()
-    if position.step >= totalSteps { journal?.say("nothing was left to train: \(whatEnded)") }
+    if position.step >= totalSteps { journal?.say("nothing is left to train: \(whatEnded)") }
     if validationIsDue {
       if !wasStopped { _ = try validate() }
       wasStopped = validationIsDue
@@ -208,7 +208,7 @@ package final class Trainer {
       }
       if isBest || wasStopped || isDue(every: configuration.training.checkpointEvery) {
         try writeCheckpoint()
-        // Asked for meanwhile: this checkpoint serves.
+        // This checkpoint also answers a stop requested meanwhile.
         if !wasStopped { wasStopped = try group.stopRequested() }
       }
     }
@@ -286,7 +286,7 @@ package final class Trainer {
     if let journal {
       let isUseless = isWorseThanNothing(result.natsPerToken)
       try group.alone { try journal.record(record, isBest: isBest && !isUseless) }
-      if isUseless { journal.warn("a model that knows nothing has a lower validation loss") }
+      if isUseless { journal.warn("a uniform distribution has a lower validation loss") }
     }
     validatedStep = position.step
     return isBest

@@ -74,7 +74,7 @@ final class CollectiveBarrier: @unchecked Sendable {
     pthread_mutex_unlock(mutex)
   }
 
-  /// A party that comes no more: breaks the barrier if another waits for it, now or later.
+  /// A party that will not return: breaks the barrier if another waits for it, now or later.
   func leave() {
     pthread_mutex_lock(mutex)
     someoneLeft = true

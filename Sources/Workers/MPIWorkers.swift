@@ -4,7 +4,7 @@ import MPI
 import Parameters
 import Synchronization
 
-/// The workers of an `mpirun`: one a rank of the world communicator.
+/// The workers of an `mpirun`: one per rank of the world communicator.
 ///
 /// Its calls belong on the thread that initialised MPI.
 package struct MPIWorkers: WorkerGroup {
@@ -99,7 +99,7 @@ package struct MPIWorkers: WorkerGroup {
         lost.exitStatus, "can't reach the other ranks; one of them is probably lost", at: lost.call,
         cause: "\(lost.text) (code \(lost.code))", remedy: remedy)
     }
-    // The others see this process end; that is then no news.
+    // The others see this process end, which needs no report.
     if watchdog?.isSharedByAll(error) == true {
       guard rank == 0 else {
         // The first rank prints the error and ends the job.

@@ -8,7 +8,7 @@ package enum ThreadWorkers {
   /// A body that throws ends the others: their current or next collective throws ``WorkerInterrupted``. Thrown here is
   /// the error of the lowest rank among those that failed by themselves, once all threads are joined.
   ///
-  /// - Parameter stackSize: bytes a thread; the system's default may be too small for deep call chains in libraries.
+  /// - Parameter stackSize: bytes per thread; the system's default may be too small for deep call chains in libraries.
   package static func run(
     count: Int, stackSize: Int = 16 << 20, _ body: @escaping @Sendable (any WorkerGroup) throws -> Void
   ) throws {

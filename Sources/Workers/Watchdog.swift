@@ -9,7 +9,7 @@ import Synchronization
 ///
 /// It makes no MPI call and costs the step loop nothing: the worker leaves its place in an ``Activity``, and the thread
 /// sends it to the others about once a second. A rank that waits for long names those that it waits for; where a limit
-/// is set it ends the job. The end of another process of the same machine is noticed at once.
+/// is set it ends the job. The end of another process of the same machine is noticed immediately.
 final class Watchdog: Sendable {
   /// What happens to a rank that keeps the others waiting.
   struct Rules: Sendable {
@@ -276,7 +276,7 @@ extension Watchdog {
     for neighbour in neighbours where !ended.contains(neighbour.rank) && neighbour.hasEnded {
       ended.insert(neighbour.rank)
       let peer = watch.peers[neighbour.rank]
-      // Once one rank has left, the launcher ends the others: that is no news.
+      // Once one rank has left, the launcher ends the others; that needs no report.
       guard !isEnding, !watch.peers.contains(where: \.saidGoodbye) else { continue }
       isOneLost = true
       // The lowest of the survivors speaks.

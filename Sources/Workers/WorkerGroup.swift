@@ -78,7 +78,7 @@ package protocol WorkerGroup: Sendable {
 extension WorkerGroup {
   package var name: WorkerName { WorkerName(rank: rank, host: nil) }
 
-  // Threads of one process live and die together, and no one watches them.
+  // Threads of one process end together and need no watchdog.
   package func enter(_ phase: WorkerPhase, step: Int) {}
   package func setStallLimit(_ seconds: Double?, named name: String, remedy: String) {}
 
@@ -137,7 +137,7 @@ extension WorkerGroup {
     }
   }
 
-  /// Runs what may fail on this worker alone between collectives. If it does, the others can't be told in good order: they
+  /// Runs what may fail on this worker alone between collectives. If it does, the others can't be told cleanly: they
   /// wait in the next collective, and are abandoned. Not collective.
   package func alone<Result>(_ body: () throws -> Result) throws -> Result {
     do {

@@ -15,7 +15,7 @@ package enum WorkerLaunch {
   ///
   /// Threads: the error of the lowest worker that failed is thrown here. MPI: an error that all workers agreed on
   /// (``WorkerFailure``) is printed once, and thrown on every rank as a ``ReportedFailure`` after `MPI_Finalize`. A rank
-  /// that fails by itself can't leave in good order, since the others may wait for it in a collective, so it prints its
+  /// that fails by itself can't leave cleanly, since the others may wait for it in a collective, so it prints its
   /// error and ends the whole job here.
   ///
   /// - Parameters:

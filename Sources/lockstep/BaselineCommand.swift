@@ -9,7 +9,7 @@ import Training
 struct BaselineCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "baseline",
-    abstract: "Train an n-gram model on a corpus and measure its loss: what a recurrent model has to beat.",
+    abstract: "Train an n-gram model on a corpus and measure its loss, the baseline for recurrent models.",
     discussion: """
       Interpolated modified Kneser-Ney smoothing (Chen & Goodman 1998). The text is one stream: <eos> is a token like any \
       other, and contexts reach across it. The loss is that of the same predictions as 'lockstep evaluate' counts.

@@ -30,7 +30,7 @@ struct BenchmarkCommand: WorkerCommand {
   @Option(help: "Streams in the batch, over all workers.") var streams: Int?
   @Option(help: "Time steps in a window.") var window: Int?
   @Option(help: "lstm, gru or elman.") var cell: Cell.Family = .lstm
-  @Option(help: ArgumentHelp("Threads that work together. (default: 1)", valueName: "n")) var workers: Int?
+  @Option(help: ArgumentHelp("Number of worker threads. (default: 1)", valueName: "n")) var workers: Int?
   @Option(name: .customLong("gradient-shards"), help: "Gradient shards. (default: 8, or --streams if that is less)")
   var gradientShards: Int?
   @Option(help: "f32 or bf16.") var precision: Precision = .f32

@@ -20,8 +20,8 @@ struct EvaluateCommand: WorkerCommand {
     abstract: "Measure a checkpoint's loss on a split of a corpus.",
     discussion: """
       The state is carried through the whole split and every prediction counts; the split's first token is predicted by \
-      nothing. With --streams above 1 the split is cut into so many pieces that each start from a zero state: faster, \
-      and a little pessimistic. Of a tagger the accuracy is given as well. Products are computed in the precision of \
+      nothing. With --streams above 1 the split is cut into that many streams, each of which starts from a zero state: faster, \
+      and a little pessimistic. For a tagger, accuracy is reported too. Products are computed in the precision of \
       the run, f32 or bf16. The number of workers changes no bit.
       """)
 
@@ -34,19 +34,19 @@ struct EvaluateCommand: WorkerCommand {
   @Option(help: "Split: train, valid or test.")
   var split: Split = .test
 
-  @Option(help: ArgumentHelp("Pieces that the split is cut into; language models only. (default: 1)", valueName: "n"))
+  @Option(help: ArgumentHelp("Streams that the split is cut into; language models only. (default: 1)", valueName: "n"))
   var streams: Int?
 
-  @Option(help: ArgumentHelp("Threads that work together, at most one a stream. (default: 1)", valueName: "n"))
+  @Option(help: ArgumentHelp("Number of worker threads, at most one per stream. (default: 1)", valueName: "n"))
   var workers: Int?
 
   @OptionGroup var kernels: KernelOptions
   @OptionGroup var memory: MemoryOptions
   @OptionGroup var memoryLimit: MemoryLimitOption
 
-  /// Time steps that are computed at once; states are carried on.
+  /// Time steps that are computed together; states are carried over.
   private static let window = 64
-  /// Sentences that are computed at once, each a shard of the sums.
+  /// Sentences that are computed together, each a shard of the sums.
   private static let sentences = 64
 
   @Flag(help: "Print one JSON object.")
@@ -182,7 +182,7 @@ struct EvaluateCommand: WorkerCommand {
   /// The checkpoint's weights, packed for reading; collective.
   ///
   /// - Parameters:
-  ///   - own: bytes that this worker needs besides.
+  ///   - own: other bytes that this worker needs.
   ///   - remedy: what to do where there is not enough memory.
   private func weights(
     _ group: any WorkerGroup, _ architecture: any Architecture, _ reader: CheckpointReader, _ arithmetic: Arithmetic,

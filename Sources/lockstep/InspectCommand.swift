@@ -8,7 +8,7 @@ import Foundation
 struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect",
-    abstract: "Show what a checkpoint, an n-gram model, a corpus or a shard of one holds, and whether it is intact.",
+    abstract: "Show what a checkpoint, an n-gram model, a corpus or a shard file holds, and whether it is intact.",
     discussion: """
       The whole file is read and compared with its SHA-256; what is damaged ends the command with status 65. Also lists \
       the tensors of an HDF5 file for model.initial_parameters.
@@ -112,7 +112,7 @@ protocol InspectionReport: Encodable {
 }
 
 extension InspectionReport {
-  /// Lines of a heading and its facts, in two columns; what is longer than 100 characters goes on below.
+  /// Lines of a heading and its facts, in two columns; text longer than 100 characters wraps.
   func sheet(_ heading: String, _ facts: [(name: String, value: String?)]) -> [String] {
     [heading]
       + facts.flatMap { name, value in

@@ -42,7 +42,7 @@ struct Lockstep: ParsableCommand {
       var command = try parseAsRoot(arguments)
       try requireOneProcess(unlessWorkersShare: command)
       try command.run()
-      // A run is worth what its checkpoints are, so train sees to its few lines itself.
+      // Checkpoints matter more than output, so train handles its own output errors.
       if !(command is TrainCommand) { try StandardOutput.finish() }
     } catch {
       end(with: error)

@@ -5,9 +5,9 @@ import Workers
 
 /// What a subcommand does when a stop signal comes. The others are quick, and simply end.
 enum StopResponse {
-  /// Work that sees to itself: it asks for the signal between its steps.
+  /// Commands that poll for the signal: it asks for the signal between its steps.
   case finishing
-  /// Nothing was written, so nothing is left to put away.
+  /// Nothing was written, so there is nothing to clean up.
   case ending
 
   init?(subcommand: String) {
@@ -44,7 +44,7 @@ enum StopResponse {
   }
 
   /// Whether no other process of this job and host has spoken. They have their parent in common, and an address in the
-  /// abstract name space of Linux is free as long as nobody has taken it. Without such addresses it is the first rank.
+  /// abstract name space of Linux is free until a process takes it. Without such addresses it is the first rank.
   private static func isFirstToSpeak() -> Bool {
     let socket = Foundation.socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     var address = sockaddr_un()

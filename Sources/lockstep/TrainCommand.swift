@@ -8,10 +8,10 @@ import Workers
 struct TrainCommand: WorkerCommand {
   static let configuration = CommandConfiguration(
     commandName: "train",
-    abstract: "Train a language model.",
+    abstract: "Train a language model or a tagger.",
     discussion: """
       Runs as one process, as threads of one process (--workers N), or as the ranks of 'mpirun -n N lockstep train …'. \
-      The number of workers changes the speed and nothing else: weights, losses and checkpoints are the same bit for bit.
+      The number of workers changes the speed and nothing else: weights, losses and checkpoints are the same, bit for bit.
 
       SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU ask for a checkpoint after the step at hand; a validation is \
       broken off. The command then exits with status 75, and --resume latest continues as if nothing had happened. A \
@@ -38,12 +38,12 @@ struct TrainCommand: WorkerCommand {
     transform: PathName.expandingHome)
   var resume: String?
 
-  @Flag(help: "Take the run directory from a run that is certainly gone, though its lock looks alive.")
+  @Flag(help: "Take the run directory from a run that is certainly gone, even though its lock looks active.")
   var breakLock = false
 
   @Option(
     help: ArgumentHelp(
-      "Compute again up to the step that such a report tells of, as one process, and name the first value that is not "
+      "Recompute up to the step in the report, as one process, and name the first value that is not "
         + "finite. Writes nothing.", valueName: "report"))
   var replay: String?
 

@@ -1,6 +1,7 @@
 import Checkpoints
 import Failures
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct AtomicityTests {

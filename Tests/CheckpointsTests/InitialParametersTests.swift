@@ -2,6 +2,7 @@ import Checkpoints
 import Failures
 import Foundation
 import HDF5
+import TestSupport
 import Testing
 
 @Suite struct InitialParametersTests {

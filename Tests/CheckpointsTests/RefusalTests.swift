@@ -3,6 +3,7 @@ import Crypto
 import Failures
 import Foundation
 import HDF5
+import TestSupport
 import Testing
 
 @Suite struct RefusalTests {

@@ -2,6 +2,7 @@ import Checkpoints
 import Failures
 import Files
 import Foundation
+import TestSupport
 import Testing
 
 /// One run directory, one line of history: what a resume from an earlier step leaves behind, also when it is killed.

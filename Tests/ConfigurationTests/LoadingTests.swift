@@ -1,5 +1,6 @@
 import Configuration
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct LoadingTests {
@@ -101,9 +102,7 @@ import Testing
   }
 
   private func withFile(_ bytes: [UInt8], _ body: (String) throws -> Void) throws {
-    let path = NSTemporaryDirectory() + "lockstep-configuration-\(UUID().uuidString).yaml"
-    try Data(bytes).write(to: URL(fileURLWithPath: path))
-    defer { try? FileManager.default.removeItem(atPath: path) }
-    try body(path)
+    let directory = try TemporaryDirectory()
+    try body(directory.file("c.yaml", bytes))
   }
 }

@@ -46,15 +46,38 @@ import Testing
     #expect(configuration.training.lossReduction == .windowSum)
   }
 
-  @Test func theReferenceListsEveryKey() {
-    for key in RunConfiguration.keys { #expect(RunConfiguration.reference.contains("| `\(key.name)` |")) }
+  /// Keys of runs of every kind, as their files have them.
+  @Test func theReferenceHasEachKeyOfEachRunUnderItsSection() throws {
+    let overrides: [[String]] = [
+      ["model.cell=gru", "optimizer.name=adam"], ["model.cell=elman", "optimizer.name=rmsprop"],
+      ["optimizer.momentum=0.5", "schedule.name=step_decay"], ["optimizer.name=adagrad", "schedule.name=plateau"],
+      ["schedule.name=cosine", "training.memory_limit=4 GiB", "model.initial_parameters=weights.h5"],
+    ]
+    var texts = try overrides.map { try RunConfiguration(yaml: minimal, source: "c.yaml", overrides: $0).yaml }
+    texts.append(
+      try RunConfiguration(yaml: "task: tagging\n" + minimal, source: "c.yaml", overrides: ["data.batch=3"]).yaml)
+    let sections = RunConfiguration.reference.components(separatedBy: "### ").dropFirst()
+    var found: Set<String> = []
+    for line in texts.joined(separator: "\n").split(separator: "\n").map(String.init) {
+      guard let colon = line.firstIndex(of: ":") else { continue }
+      let name = line[..<colon].trimmingCharacters(in: .whitespaces)
+      guard line.hasPrefix("  ") else { continue }
+      #expect(sections.contains { $0.contains("\n| `\(name)` |") }, "\(name)")
+      found.insert(name)
+    }
+    #expect(found.count > 40, "\(found.count)")
     #expect(RunConfiguration.reference.contains("| `hidden_size` | an integer from 1 to 65536 | required |"))
     #expect(RunConfiguration.reference.contains("| `window` | an integer from 1 to 100000 | `35` |"))
   }
 
-  /// `lockstep config` prints what the README has to show.
-  @Test func theReadmeHasTheReference() throws {
-    let readme = Self.directory.appending(path: "../README.md").standardizedFileURL
-    #expect(try String(contentsOf: readme, encoding: .utf8).contains(RunConfiguration.reference))
+  /// `lockstep config` prints what the documentation shows.
+  @Test func theDocumentationHasTheReference() throws {
+    let page = Self.directory.appending(path: "../Sources/lockstep/Lockstep.docc/Configuration.md").standardizedFileURL
+    let text = try String(contentsOf: page, encoding: .utf8)
+    let start = try #require(text.range(of: "<!-- reference -->")),
+      end = try #require(text.range(of: "<!-- end of reference -->"))
+    #expect(
+      text[start.upperBound..<end.lowerBound].trimmingCharacters(in: .whitespacesAndNewlines)
+        == RunConfiguration.reference.trimmingCharacters(in: .whitespacesAndNewlines))
   }
 }

@@ -4,12 +4,13 @@ import Interfaces
 import Kernels
 import Layers
 import Optimizers
+import TestSupport
 import Testing
 
 @Suite struct RoundTripTests {
   /// Whatever configuration is in effect, its YAML reads back as an equal one.
   @Test func renderingReadsBack() throws {
-    var generator = SplitMix64(state: 1)
+    var generator = SeededGenerator(seed: 1)
     for _ in 0..<300 {
       let configuration = try randomConfiguration(&generator)
       let text = configuration.yaml
@@ -64,7 +65,7 @@ import Testing
         """)
   }
 
-  private func randomConfiguration(_ generator: inout SplitMix64) throws -> RunConfiguration {
+  private func randomConfiguration(_ generator: inout SeededGenerator) throws -> RunConfiguration {
     let sizes = [1, 7, 8, 33]
     let paths = [
       "x", "a/b", "null", "/~", "a: b", "#", "it's \"so\"", "tab\tnewline\n", "söhne/中文", "\u{7F}\u{85}\u{FEFF}", "12",

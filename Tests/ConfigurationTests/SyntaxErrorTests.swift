@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @Suite struct SyntaxErrorTests {
@@ -81,7 +82,7 @@ import Testing
 
   /// Whatever stands in a file, loading answers with a message and never with a trap.
   @Test func damagedTextNeverTraps() {
-    var generator = SplitMix64(state: 7)
+    var generator = SeededGenerator(seed: 7)
     let characters = Array("mode:l{}[]&*!|>'\"%@`,?- \n\t#~0.5\u{0}é")
     for _ in 0..<2000 {
       var text = Array(minimal)

@@ -1,21 +1,22 @@
 import Corpus
 import Failures
 import Foundation
+import TestSupport
 import Testing
 
 /// A corpus that changes while it is read.
 @Suite struct ChangedShardTests {
   private struct Open {
-    let scratch: Scratch
+    let directory: TemporaryDirectory
     let reader: CorpusReader
     let streams: TokenStreams
     let shard: String
 
     /// A reader that has read the first of many blocks.
     init() throws {
-      scratch = try Scratch()
-      let text = try scratch.file("a.txt", randomText(scalars: 3000, seed: 21))
-      reader = try scratch.prepare([text], tokenizer: .char, shards: 2)
+      directory = try TemporaryDirectory()
+      let text = try directory.file("a.txt", randomText(scalars: 3000, seed: 21))
+      reader = try directory.prepare([text], tokenizer: .char, shards: 2)
       streams = try TokenStreams(
         reader: reader, split: .train, streams: 2, local: 0..<2, window: 5, remainder: .dropped, blockTokens: 10)
       shard = "\(reader.directory)/train-00001.h5"
@@ -35,8 +36,8 @@ import Testing
 
   @Test func anotherCorpusInItsPlaceIsNoticed() throws {
     let open = try Open()
-    let text = try open.scratch.file("b.txt", randomText(scalars: 3000, seed: 22))
-    _ = try open.scratch.prepare([text], tokenizer: .char, shards: 2, force: true)
+    let text = try open.directory.file("b.txt", randomText(scalars: 3000, seed: 22))
+    _ = try open.directory.prepare([text], tokenizer: .char, shards: 2, force: true)
     expectFailure(.badData, "the shard changed while it was in use", "restore the corpus") { try open.readOn() }
   }
 
@@ -76,9 +77,9 @@ import Testing
   }
 
   @Test func theShardsOfARangeAreThoseThatHoldIt() throws {
-    let scratch = try Scratch()
-    let text = try scratch.file("a.txt", String(repeating: "abcdefghij", count: 10))
-    let reader = try scratch.prepare(
+    let directory = try TemporaryDirectory()
+    let text = try directory.file("a.txt", String(repeating: "abcdefghij", count: 10))
+    let reader = try directory.prepare(
       [text], splitting: .files(valid: [text], test: [text]), tokenizer: .byte, shards: 10)
     #expect(reader.shardSizes.count == 30)
     #expect(reader.shards(of: .train, holding: 0..<100) == 0..<10)

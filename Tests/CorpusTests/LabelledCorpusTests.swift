@@ -2,26 +2,27 @@ import Corpus
 import Failures
 import Foundation
 import Interfaces
+import TestSupport
 import Testing
 
 @Suite struct LabelledCorpusTests {
   /// Readers open their shards late, so it lives as long as a test does.
-  private let scratch: Scratch
+  private let directory: TemporaryDirectory
 
-  init() throws { scratch = try Scratch() }
+  init() throws { directory = try TemporaryDirectory() }
 
   private func build(
     _ train: String, valid: String? = nil, columns: String? = nil, shards: Int = 1, minimumCount: Int? = nil,
     fractions: String? = nil, output: String = "corpus"
   ) throws -> CorpusReader {
-    let paths = try [scratch.file("train.tsv", train)]
-    let others = try valid.map { [try scratch.file("valid.tsv", $0)] } ?? []
+    let paths = try [directory.file("train.tsv", train)]
+    let others = try valid.map { [try directory.file("valid.tsv", $0)] } ?? []
     let recipe = try LabelledRecipe(
       texts: paths, splitting: .init(fractions: fractions ?? (valid == nil ? "1,0,0" : nil), valid: others, test: []),
       columns: columns, limits: VocabularyLimits(size: nil, minimumCount: minimumCount, for: .word), shards: shards,
-      output: "\(scratch.path)/\(output)")
+      output: "\(directory.path)/\(output)")
     _ = try LabelledCorpusBuilder(recipe).run()
-    return try CorpusReader(directory: "\(scratch.path)/\(output)", for: .tagging)
+    return try CorpusReader(directory: "\(directory.path)/\(output)", for: .tagging)
   }
 
   /// Words and labels of a split, sentence by sentence.
@@ -102,7 +103,7 @@ import Testing
   ])
   func badInputIsNamedByLine(train: String, valid: String?, columns: String?, place: String, what: String) throws {
     expectFailure(.badData, place, what) { try build(train, valid: valid, columns: columns) }
-    #expect(!scratch.names.contains("corpus") && !scratch.names.contains { $0.contains("partial") })
+    #expect(!directory.names.contains("corpus") && !directory.names.contains { $0.contains("partial") })
   }
 
   @Test(arguments: [
@@ -115,8 +116,8 @@ import Testing
   func whatIsLikelyAMistakeIsSaid(text: String, warning: String?) throws {
     var warnings: [String] = []
     let recipe = try LabelledRecipe(
-      texts: [try scratch.file("train.tsv", text)], splitting: .init(fractions: "1,0,0", valid: [], test: []),
-      output: "\(scratch.path)/corpus")
+      texts: [try directory.file("train.tsv", text)], splitting: .init(fractions: "1,0,0", valid: [], test: []),
+      output: "\(directory.path)/corpus")
     _ = try LabelledCorpusBuilder(recipe, warn: { warnings.append($0) }).run()
     #expect(warnings.count == (warning == nil ? 0 : 1), "\(warnings)")
     if let warning { #expect(warnings.first?.contains(warning) == true, "\(warnings)") }
@@ -126,9 +127,9 @@ import Testing
     struct Stopped: Error {}
     var calls = 0
     let recipe = try LabelledRecipe(
-      texts: [try scratch.file("train.tsv", "a\tX\n\nb\tY\n")],
+      texts: [try directory.file("train.tsv", "a\tX\n\nb\tY\n")],
       splitting: .init(fractions: "1,0,0", valid: [], test: []),
-      output: "\(scratch.path)/corpus")
+      output: "\(directory.path)/corpus")
     #expect(throws: Stopped.self) {
       try LabelledCorpusBuilder(
         recipe,
@@ -138,7 +139,7 @@ import Testing
         }
       ).run()
     }
-    #expect(scratch.names == ["train.tsv"])
+    #expect(directory.names == ["train.tsv"])
   }
 
   @Test(arguments: ["0:1", "1:1", "2", "a:b", "1:2:3", ""]) func badColumnsAreAUsageError(columns: String) throws {
@@ -146,10 +147,10 @@ import Testing
   }
 
   @Test func invalidUTF8IsRefused() throws {
-    let path = try scratch.file("train.tsv", Array("a\tX\n".utf8) + [0xC3, 0x28, 0x09, 0x58, 0x0A])
+    let path = try directory.file("train.tsv", Array("a\tX\n".utf8) + [0xC3, 0x28, 0x09, 0x58, 0x0A])
     expectFailure(.badData, "train.tsv:2", "UTF-8") {
       try LabelledCorpusBuilder(
-        LabelledRecipe(texts: [path], splitting: .fractions(.standard), output: "\(scratch.path)/corpus")
+        LabelledRecipe(texts: [path], splitting: .fractions(.standard), output: "\(directory.path)/corpus")
       ).run()
     }
   }
@@ -157,18 +158,18 @@ import Testing
   @Test func anotherTaskIsNamed() throws {
     _ = try build("a\tX\n")
     expectFailure(.badData, "is a corpus for tagging, not for language_model") {
-      try CorpusReader(directory: "\(scratch.path)/corpus")
+      try CorpusReader(directory: "\(directory.path)/corpus")
     }
-    let text = try scratch.file("text.txt", "abcabcabcabcabcabcabcabcabcabcabcabcabcabcabc")
-    try scratch.prepare([text], tokenizer: .char, output: "text")
+    let text = try directory.file("text.txt", "abcabcabcabcabcabcabcabcabcabcabcabcabcabcabc")
+    try directory.prepare([text], tokenizer: .char, output: "text")
     expectFailure(.badData, "is a corpus for language_model, not for tagging") {
-      try CorpusReader(directory: "\(scratch.path)/text", for: .tagging)
+      try CorpusReader(directory: "\(directory.path)/text", for: .tagging)
     }
   }
 
   @Test func aDamagedShardIsNotParsed() throws {
     let reader = try build("a\tX\nb\tY\n")
-    let path = "\(scratch.path)/corpus/train-00000.h5"
+    let path = "\(directory.path)/corpus/train-00000.h5"
     var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
     bytes[bytes.count / 2] ^= 4
     try bytes.write(to: URL(fileURLWithPath: path))

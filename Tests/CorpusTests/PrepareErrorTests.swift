@@ -1,22 +1,23 @@
 import Corpus
 import Foundation
+import TestSupport
 import Testing
 
 /// Every way in which `prepare` refuses: the message, the exit status, and that nothing is left behind.
 @Suite struct PrepareErrorTests {
-  /// Expects a failure, and that the scratch directory holds the same names before and after.
+  /// Expects a failure, and that the directory holds the same names before and after.
   private func expectRefusal(
-    _ scratch: Scratch, _ status: Int32, _ parts: [String], location: SourceLocation = #_sourceLocation,
+    _ directory: TemporaryDirectory, _ status: Int32, _ parts: [String], location: SourceLocation = #_sourceLocation,
     _ body: () throws -> CorpusReader
   ) {
-    let before = scratch.names
+    let before = directory.names
     guard let failure = failure(of: body) else {
       Issue.record("no error was thrown", sourceLocation: location)
       return
     }
     #expect(failure.status.rawValue == status, "\(failure.message)", sourceLocation: location)
     for part in parts { #expect(failure.message.contains(part), "\(failure.message)", sourceLocation: location) }
-    #expect(scratch.names == before, sourceLocation: location)
+    #expect(directory.names == before, sourceLocation: location)
   }
 
   @Test(
@@ -26,200 +27,204 @@ import Testing
       ([0xEF, 0xBB, 0xBF, 0x61, 0xC3, 0x28], 4), ([0x61, 0x20, 0x62, 0xE6, 0xBC, 0x20], 3),
     ] as [([UInt8], Int)], [1, 2, 3, 1000])
   func invalidUTF8IsRefusedWithItsOffset(sample: ([UInt8], Int), blockBytes: Int) throws {
-    let scratch = try Scratch()
-    let text = try scratch.file("a.txt", sample.0)
+    let directory = try TemporaryDirectory()
+    let text = try directory.file("a.txt", sample.0)
     for tokenizer in [Tokenizer.char, .word] {
-      expectRefusal(scratch, 65, ["\(text): not valid UTF-8 at byte \(sample.1) (line 1);", "--tokenizer byte"]) {
-        try scratch.prepare([text], tokenizer: tokenizer, blockBytes: blockBytes)
+      expectRefusal(directory, 65, ["\(text): not valid UTF-8 at byte \(sample.1) (line 1);", "--tokenizer byte"]) {
+        try directory.prepare([text], tokenizer: tokenizer, blockBytes: blockBytes)
       }
     }
   }
 
   @Test func zeroBytesAreRefused() throws {
-    let scratch = try Scratch()
-    let text = try scratch.file("a.txt", [0x61, 0x62, 0x00])
+    let directory = try TemporaryDirectory()
+    let text = try directory.file("a.txt", [0x61, 0x62, 0x00])
     for tokenizer in [Tokenizer.char, .word] {
-      expectRefusal(scratch, 65, ["a zero byte at byte 2 (line 1)", "UTF-16"]) {
-        try scratch.prepare([text], tokenizer: tokenizer)
+      expectRefusal(directory, 65, ["a zero byte at byte 2 (line 1)", "UTF-16"]) {
+        try directory.prepare([text], tokenizer: tokenizer)
       }
     }
   }
 
   @Test func theLineIsNamedToo() throws {
-    let scratch = try Scratch()
-    let text = try scratch.file("a.txt", Array("one\ntwo\nth".utf8) + [0xFF, 0x0A])
-    expectRefusal(scratch, 65, ["a.txt: not valid UTF-8 at byte 10 (line 3);"]) {
-      try scratch.prepare([text], tokenizer: .char)
+    let directory = try TemporaryDirectory()
+    let text = try directory.file("a.txt", Array("one\ntwo\nth".utf8) + [0xFF, 0x0A])
+    expectRefusal(directory, 65, ["a.txt: not valid UTF-8 at byte 10 (line 3);"]) {
+      try directory.prepare([text], tokenizer: .char)
     }
   }
 
   @Test(arguments: Tokenizer.allCases) func compressedTextsAreRefusedByName(tokenizer: Tokenizer) throws {
-    let scratch = try Scratch()
+    let directory = try TemporaryDirectory()
     for (name, bytes) in [
       ("gzip", [0x1F, 0x8B, 8, 0, 1, 2, 3, 4]), ("zip", [0x50, 0x4B, 3, 4, 20, 0]),
       ("xz", [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0, 1]), ("Zstandard", [0x28, 0xB5, 0x2F, 0xFD, 1]),
       ("bzip2", Array("BZh9".utf8) + [0x31, 0x41, 0x59, 0x26, 0x53, 0x59]),
     ] as [(String, [UInt8])] {
-      let text = try scratch.file("a.\(name)", bytes)
-      expectRefusal(scratch, 65, ["a.\(name): is compressed with \(name), from byte 0 (line 1)", "prepare -"]) {
-        try scratch.prepare([text], tokenizer: tokenizer)
+      let text = try directory.file("a.\(name)", bytes)
+      expectRefusal(directory, 65, ["a.\(name): is compressed with \(name), from byte 0 (line 1)", "prepare -"]) {
+        try directory.prepare([text], tokenizer: tokenizer)
       }
     }
     // Letters are no proof.
-    let text = try scratch.file("b.txt", "BZh9 is how such files begin, and PK as well, some of them")
-    let reader = try scratch.prepare([text], splitting: .files(valid: [text], test: [text]), tokenizer: tokenizer)
+    let text = try directory.file("b.txt", "BZh9 is how such files begin, and PK as well, some of them")
+    let reader = try directory.prepare([text], splitting: .files(valid: [text], test: [text]), tokenizer: tokenizer)
     #expect(try !reader.allIDs().isEmpty)
   }
 
   @Test func anEmptyFileAmongOthersIsAWarning() throws {
-    let scratch = try Scratch()
-    let text = try scratch.file("a.txt", "some words\n")
+    let directory = try TemporaryDirectory()
+    let text = try directory.file("a.txt", "some words\n")
     var texts: [String] = []
-    for number in 0..<12 { texts.append(try scratch.file("empty-\(number).txt", "")) }
+    for number in 0..<12 { texts.append(try directory.file("empty-\(number).txt", "")) }
     for tokenizer in Tokenizer.allCases {
       let recipe = try CorpusRecipe(
         texts: texts + [text], splitting: .files(valid: [text], test: [text]), tokenizer: tokenizer,
-        output: "\(scratch.path)/\(tokenizer)")
+        output: "\(directory.path)/\(tokenizer)")
       let report = try CorpusBuilder(recipe).run().text
-      #expect(report.contains("warning: \(scratch.path)/empty-0.txt: the file is empty\n"))
+      #expect(report.contains("warning: \(directory.path)/empty-0.txt: the file is empty\n"))
       #expect(report.contains("warning: 2 more files are empty\n"))
-      let alone = try scratch.prepare(
+      let alone = try directory.prepare(
         [text], splitting: .files(valid: [text], test: [text]), tokenizer: tokenizer, output: "alone-\(tokenizer)")
       #expect(try CorpusReader(directory: recipe.output).contentDigest() == alone.contentDigest())
     }
-    expectRefusal(scratch, 65, ["empty-0.txt: all 12 files are empty"]) {
-      try scratch.prepare(texts, tokenizer: .char, output: "none")
+    expectRefusal(directory, 65, ["empty-0.txt: all 12 files are empty"]) {
+      try directory.prepare(texts, tokenizer: .char, output: "none")
     }
-    expectRefusal(scratch, 65, ["the valid split ends up with 0 tokens"]) {
-      try scratch.prepare(
+    expectRefusal(directory, 65, ["the valid split ends up with 0 tokens"]) {
+      try directory.prepare(
         [text], splitting: .files(valid: [texts[0]], test: [text]), tokenizer: .char, output: "none")
     }
   }
 
   @Test func unreadableTextsAreRefused() throws {
-    let scratch = try Scratch()
-    expectRefusal(scratch, 65, ["missing.txt: can't open the file: No such file or directory"]) {
-      try scratch.prepare(["\(scratch.path)/missing.txt"], tokenizer: .char)
+    let directory = try TemporaryDirectory()
+    expectRefusal(directory, 65, ["missing.txt: can't open the file: No such file or directory"]) {
+      try directory.prepare(["\(directory.path)/missing.txt"], tokenizer: .char)
     }
-    expectRefusal(scratch, 65, ["\(scratch.path): is a directory"]) {
-      try scratch.prepare([scratch.path], tokenizer: .char)
+    expectRefusal(directory, 65, ["\(directory.path): is a directory"]) {
+      try directory.prepare([directory.path], tokenizer: .char)
     }
-    expectRefusal(scratch, 65, ["/dev/null: is not a regular file"]) {
-      try scratch.prepare(["/dev/null"], tokenizer: .byte)
+    expectRefusal(directory, 65, ["/dev/null: is not a regular file"]) {
+      try directory.prepare(["/dev/null"], tokenizer: .byte)
     }
-    let empty = try scratch.file("empty.txt", "")
-    expectRefusal(scratch, 65, ["empty.txt: the file is empty"]) { try scratch.prepare([empty], tokenizer: .byte) }
-    let mark = try scratch.file("mark.txt", "\u{FEFF}")
+    let empty = try directory.file("empty.txt", "")
+    expectRefusal(directory, 65, ["empty.txt: the file is empty"]) { try directory.prepare([empty], tokenizer: .byte) }
+    let mark = try directory.file("mark.txt", "\u{FEFF}")
     for tokenizer in [Tokenizer.char, .word] {
-      expectRefusal(scratch, 65, ["mark.txt: the text holds no tokens"]) {
-        try scratch.prepare([mark], tokenizer: tokenizer)
+      expectRefusal(directory, 65, ["mark.txt: the text holds no tokens"]) {
+        try directory.prepare([mark], tokenizer: tokenizer)
       }
     }
-    let blank = try scratch.file("blank.txt", "\n \n\n\n")
+    let blank = try directory.file("blank.txt", "\n \n\n\n")
     let all = CorpusRecipe.Splitting.files(valid: [blank], test: [blank])
-    expectRefusal(scratch, 65, ["the train text holds no word"]) {
-      try scratch.prepare([blank], splitting: all, tokenizer: .word)
+    expectRefusal(directory, 65, ["the train text holds no word"]) {
+      try directory.prepare([blank], splitting: all, tokenizer: .word)
     }
   }
 
   @Test func splitsThatAreTooShortAreRefused() throws {
-    let scratch = try Scratch()
-    let short = try scratch.file("short.txt", "abcdefghij")
-    expectRefusal(scratch, 65, ["the valid split ends up with 0 tokens", "--split"]) {
-      try scratch.prepare([short], tokenizer: .char)
+    let directory = try TemporaryDirectory()
+    let short = try directory.file("short.txt", "abcdefghij")
+    expectRefusal(directory, 65, ["the valid split ends up with 0 tokens", "--split"]) {
+      try directory.prepare([short], tokenizer: .char)
     }
-    let one = try scratch.file("one.txt", "a")
-    expectRefusal(scratch, 65, ["the test split ends up with 1 token,"]) {
-      try scratch.prepare([short], splitting: .files(valid: [short], test: [one]), tokenizer: .char)
+    let one = try directory.file("one.txt", "a")
+    expectRefusal(directory, 65, ["the test split ends up with 1 token,"]) {
+      try directory.prepare([short], splitting: .files(valid: [short], test: [one]), tokenizer: .char)
     }
   }
 
   @Test func shardsAreChecked() throws {
-    let scratch = try Scratch()
-    let text = try scratch.file("a.txt", "abcdefghij")
+    let directory = try TemporaryDirectory()
+    let text = try directory.file("a.txt", "abcdefghij")
     let all = CorpusRecipe.Splitting.files(valid: [text], test: [text])
-    expectRefusal(scratch, 64, ["--shards: 0 is below 1"]) {
-      try scratch.prepare([text], splitting: all, tokenizer: .char, shards: 0)
+    expectRefusal(directory, 64, ["--shards: 0 is below 1"]) {
+      try directory.prepare([text], splitting: all, tokenizer: .char, shards: 0)
     }
-    expectRefusal(scratch, 64, ["--shards: 11 shards are more than the 10 tokens of the train split"]) {
-      try scratch.prepare([text], splitting: all, tokenizer: .char, shards: 11)
+    expectRefusal(directory, 64, ["--shards: 11 shards are more than the 10 tokens of the train split"]) {
+      try directory.prepare([text], splitting: all, tokenizer: .char, shards: 11)
     }
-    #expect(try scratch.prepare([text], splitting: all, tokenizer: .char, shards: 10).ids(.train) == Array(0..<10))
+    #expect(try directory.prepare([text], splitting: all, tokenizer: .char, shards: 10).ids(.train) == Array(0..<10))
   }
 
   @Test func vocabulariesThatDoNotFitAreRefused() throws {
-    let scratch = try Scratch()
-    let text = try scratch.file("a.txt", "a b c d e f\n")
+    let directory = try TemporaryDirectory()
+    let text = try directory.file("a.txt", "a b c d e f\n")
     let all = CorpusRecipe.Splitting.files(valid: [text], test: [text])
-    expectRefusal(scratch, 65, ["no word occurs 2 times", "--min-count"]) {
-      try scratch.prepare([text], splitting: all, tokenizer: .word, minimumCount: 2)
+    expectRefusal(directory, 65, ["no word occurs 2 times", "--min-count"]) {
+      try directory.prepare([text], splitting: all, tokenizer: .word, minimumCount: 2)
     }
-    expectRefusal(scratch, 65, ["no character occurs 99 times", "--min-count"]) {
-      try scratch.prepare([text], splitting: all, tokenizer: .char, minimumCount: 99)
+    expectRefusal(directory, 65, ["no character occurs 99 times", "--min-count"]) {
+      try directory.prepare([text], splitting: all, tokenizer: .char, minimumCount: 99)
     }
-    expectRefusal(scratch, 65, ["more than 5 different words", "--tokenizer char"]) {
-      try scratch.prepare([text], splitting: all, tokenizer: .word, distinctWordLimit: 5)
+    expectRefusal(directory, 65, ["more than 5 different words", "--tokenizer char"]) {
+      try directory.prepare([text], splitting: all, tokenizer: .word, distinctWordLimit: 5)
     }
-    let endless = try scratch.file("endless.txt", "ab " + String(repeating: "x", count: (1 << 20) + 1))
-    expectRefusal(scratch, 65, ["endless.txt: a word of 1048576 bytes or more begins at byte 3 (line 1)"]) {
-      try scratch.prepare([endless], splitting: all, tokenizer: .word)
+    let endless = try directory.file("endless.txt", "ab " + String(repeating: "x", count: (1 << 20) + 1))
+    expectRefusal(directory, 65, ["endless.txt: a word of 1048576 bytes or more begins at byte 3 (line 1)"]) {
+      try directory.prepare([endless], splitting: all, tokenizer: .word)
     }
   }
 
   @Test func theOutputIsNeverOverwrittenUnasked() throws {
-    let scratch = try Scratch()
-    let text = try scratch.file("a.txt", randomText(scalars: 200, seed: 1))
-    let first = try scratch.prepare([text], tokenizer: .byte).allIDs()
-    expectRefusal(scratch, 73, ["corpus: exists already", "--force"]) { try scratch.prepare([text], tokenizer: .char) }
-    expectRefusal(scratch, 73, ["corpus: exists already"]) {
-      try scratch.prepare([text], tokenizer: .char, output: "corpus//")
+    let directory = try TemporaryDirectory()
+    let text = try directory.file("a.txt", randomText(scalars: 200, seed: 1))
+    let first = try directory.prepare([text], tokenizer: .byte).allIDs()
+    expectRefusal(directory, 73, ["corpus: exists already", "--force"]) {
+      try directory.prepare([text], tokenizer: .char)
     }
-    #expect(try CorpusReader(directory: "\(scratch.path)/corpus").allIDs() == first)
-    #expect(try scratch.prepare([text], tokenizer: .char, force: true).vocabulary.tokenizer == .char)
-    #expect(scratch.names == ["a.txt", "corpus"])
+    expectRefusal(directory, 73, ["corpus: exists already"]) {
+      try directory.prepare([text], tokenizer: .char, output: "corpus//")
+    }
+    #expect(try CorpusReader(directory: "\(directory.path)/corpus").allIDs() == first)
+    #expect(try directory.prepare([text], tokenizer: .char, force: true).vocabulary.tokenizer == .char)
+    #expect(directory.names == ["a.txt", "corpus"])
 
     // What is not a corpus is not replaced either way.
-    try FileManager.default.createDirectory(atPath: "\(scratch.path)/precious", withIntermediateDirectories: true)
-    expectRefusal(scratch, 73, ["is not a corpus"]) {
-      try scratch.prepare([text], tokenizer: .char, output: "precious", force: true)
+    try FileManager.default.createDirectory(atPath: "\(directory.path)/precious", withIntermediateDirectories: true)
+    expectRefusal(directory, 73, ["is not a corpus"]) {
+      try directory.prepare([text], tokenizer: .char, output: "precious", force: true)
     }
-    expectRefusal(scratch, 73, ["exists already"]) { try scratch.prepare([text], tokenizer: .char, output: "a.txt") }
+    expectRefusal(directory, 73, ["exists already"]) {
+      try directory.prepare([text], tokenizer: .char, output: "a.txt")
+    }
   }
 
   @Test func anOutputThatCannotBeMadeIsRefused() throws {
-    let scratch = try Scratch()
-    let text = try scratch.file("a.txt", "some text that is long enough to be split")
-    expectRefusal(scratch, 73, ["below: can't create the output directory: Not a directory"]) {
-      try scratch.prepare([text], tokenizer: .byte, output: "a.txt/below")
+    let directory = try TemporaryDirectory()
+    let text = try directory.file("a.txt", "some text that is long enough to be split")
+    expectRefusal(directory, 73, ["below: can't create the output directory: Not a directory"]) {
+      try directory.prepare([text], tokenizer: .byte, output: "a.txt/below")
     }
-    expectRefusal(scratch, 64, ["--output: the name is empty"]) {
+    expectRefusal(directory, 64, ["--output: the name is empty"]) {
       _ = try CorpusRecipe(texts: [text], splitting: .fractions(.standard), tokenizer: .byte, output: "")
       return try CorpusReader(directory: "")
     }
-    #expect(try !scratch.prepare([text], tokenizer: .byte, output: "new/parents/corpus").allIDs().isEmpty)
+    #expect(try !directory.prepare([text], tokenizer: .byte, output: "new/parents/corpus").allIDs().isEmpty)
   }
 
   @Test func aFailureHalfWayLeavesTheOldCorpus() throws {
-    let scratch = try Scratch()
+    let directory = try TemporaryDirectory()
     struct Stopped: Error {}
-    let text = try scratch.file("a.txt", randomText(scalars: 300, seed: 2))
-    let old = try scratch.prepare([text], tokenizer: .byte).allIDs()
+    let text = try directory.file("a.txt", randomText(scalars: 300, seed: 2))
+    let old = try directory.prepare([text], tokenizer: .byte).allIDs()
     for force in [false, true] {
       var staged: [String] = []
       #expect(throws: Stopped.self) {
-        try scratch.prepare(
+        try directory.prepare(
           [text], tokenizer: .word, output: force ? "corpus" : "other", force: force,
           didProgress: { progress in
             guard progress.stage == .encoding, progress.bytesDone > progress.bytesTotal / 2 else { return }
-            staged = scratch.names
+            staged = directory.names
             throw Stopped()
           })
       }
       // While it is being made it has a name that nobody takes for a corpus.
       #expect(staged.filter { $0.hasPrefix(".") && $0.contains(".partial-") && !$0.hasSuffix(".lock") }.count == 1)
-      #expect(scratch.names == ["a.txt", "corpus"])
+      #expect(directory.names == ["a.txt", "corpus"])
     }
-    #expect(try CorpusReader(directory: "\(scratch.path)/corpus").allIDs() == old)
+    #expect(try CorpusReader(directory: "\(directory.path)/corpus").allIDs() == old)
   }
 
   /// What happens to a text between two passes.
@@ -229,12 +234,12 @@ import Testing
   func aTextThatChangesMeanwhileIsNoticed(tokenizer: Tokenizer, change: Change) throws {
     // The byte tokeniser reads a text once, so that nothing can have been counted of another one.
     if tokenizer == .byte, change == .keepsItsSize || change == .keepsSizeAndDate { return }
-    let scratch = try Scratch()
+    let directory = try TemporaryDirectory()
     let content = Array(String(repeating: "some words\n", count: 40).utf8)
-    let text = try scratch.file("a.txt", content)
+    let text = try directory.file("a.txt", content)
     var isChanged = false
-    expectRefusal(scratch, 65, ["the text changed while it was read"]) {
-      try scratch.prepare([text], tokenizer: tokenizer) { progress in
+    expectRefusal(directory, 65, ["the text changed while it was read"]) {
+      try directory.prepare([text], tokenizer: tokenizer) { progress in
         guard progress.stage == .encoding, !isChanged else { return }
         isChanged = true
         var status = stat()

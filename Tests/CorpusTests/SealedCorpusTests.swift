@@ -4,6 +4,7 @@ import Failures
 import Files
 import Foundation
 import HDF5
+import TestSupport
 import Testing
 
 /// Corpora of format version 2 and later: what their seals and digests find, and that version 1 still opens.
@@ -11,17 +12,17 @@ import Testing
   private static let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appendingPathComponent("Fixtures/version-1").path
 
-  private func sample(_ scratch: Scratch, shards: Int = 2) throws -> CorpusReader {
-    let text = try scratch.file("a.txt", randomText(scalars: 400, seed: 11))
-    return try scratch.prepare([text], tokenizer: .char, shards: shards)
+  private func sample(_ directory: TemporaryDirectory, shards: Int = 2) throws -> CorpusReader {
+    let text = try directory.file("a.txt", randomText(scalars: 400, seed: 11))
+    return try directory.prepare([text], tokenizer: .char, shards: shards)
   }
 
   // MARK: The content digest
 
   @Test func theContentDigestIsWhatItsDefinitionSays() throws {
-    let scratch = try Scratch()
-    let text = try scratch.file("a.txt", "abcab")
-    let reader = try scratch.prepare(
+    let directory = try TemporaryDirectory()
+    let text = try directory.file("a.txt", "abcab")
+    let reader = try directory.prepare(
       [text], splitting: .files(valid: [text], test: [text]), tokenizer: .char, size: 3, minimumCount: 1)
     func sha256(_ bytes: [UInt8]) -> String { SHA256.hash(data: bytes).hexadecimal }
     func numbers(_ values: [UInt32]) -> [UInt8] {
@@ -43,14 +44,14 @@ import Testing
   }
 
   @Test func theContentDigestDependsOnTheContentAlone() throws {
-    let scratch = try Scratch()
-    let text = try scratch.file("a.txt", "b a b a c b a\nc a b\nb a a c\n")
-    let copy = try scratch.file("copy.txt", "b a b a c b a\nc a b\nb a a c\n")
-    let other = try scratch.file("other.txt", "b a b a c b a\nc a b\nb a c a\n")
+    let directory = try TemporaryDirectory()
+    let text = try directory.file("a.txt", "b a b a c b a\nc a b\nb a a c\n")
+    let copy = try directory.file("copy.txt", "b a b a c b a\nc a b\nb a a c\n")
+    let other = try directory.file("other.txt", "b a b a c b a\nc a b\nb a c a\n")
     func digest(_ text: String, _ tokenizer: Tokenizer, shards: Int = 1, split: String = "0.6,0.2,0.2") throws -> String
     {
       let splitting = try CorpusRecipe.Splitting(fractions: split, valid: [], test: [])
-      return try scratch.prepare(
+      return try directory.prepare(
         [text], splitting: splitting, tokenizer: tokenizer, shards: shards, output: UUID().uuidString
       ).contentDigest()
     }
@@ -65,8 +66,8 @@ import Testing
   }
 
   @Test func trainTokensAreCounted() throws {
-    let scratch = try Scratch()
-    let reader = try sample(scratch, shards: 5)
+    let directory = try TemporaryDirectory()
+    let reader = try sample(directory, shards: 5)
     var counts = [Int](repeating: 0, count: reader.vocabulary.count)
     for id in try reader.ids(.train) { counts[Int(id)] += 1 }
     #expect(try reader.trainCounts() == counts)
@@ -74,12 +75,12 @@ import Testing
 
   @Test(arguments: [("corpus", Tokenizer.char), ("corpus-words", .word)])
   func aCorpusOfVersion1IsReadAsBefore(name: String, tokenizer: Tokenizer) throws {
-    let scratch = try Scratch()
+    let directory = try TemporaryDirectory()
     let old = try CorpusReader(directory: "\(Self.fixtures)/\(name)")
     #expect(old.manifest.formatVersion == 1)
     try old.verify()
     let texts = ["train", "valid", "test"].map { "\(Self.fixtures)/\($0).txt" }
-    let new = try scratch.prepare(
+    let new = try directory.prepare(
       [texts[0]], splitting: .files(valid: [texts[1]], test: [texts[2]]), tokenizer: tokenizer, shards: 3)
     #expect(new.manifest.formatVersion == 2)
     #expect(old.vocabulary == new.vocabulary)
@@ -95,8 +96,8 @@ import Testing
   // MARK: Damage
 
   @Test func aFlippedBitAnywhereInTheManifestIsRefusedBeforeItIsParsed() throws {
-    let scratch = try Scratch()
-    let reader = try sample(scratch)
+    let directory = try TemporaryDirectory()
+    let reader = try sample(directory)
     let path = "\(reader.directory)/manifest.h5"
     let intact = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
     for place in intact.indices where place < 700 || place % 37 == 0 {
@@ -115,8 +116,8 @@ import Testing
   }
 
   @Test func aFlippedBitAnywhereInAShardIsFound() throws {
-    let scratch = try Scratch()
-    let reader = try sample(scratch)
+    let directory = try TemporaryDirectory()
+    let reader = try sample(directory)
     let path = "\(reader.directory)/train-00001.h5"
     let intact = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
     for place in intact.indices where place < 700 || place % 37 == 0 {
@@ -132,10 +133,10 @@ import Testing
   }
 
   @Test func anIntactShardOfAnotherCorpusIsRefused() throws {
-    let scratch = try Scratch()
-    let reader = try sample(scratch)
-    let text = try scratch.file("b.txt", randomText(scalars: 400, seed: 12))
-    let other = try scratch.prepare([text], tokenizer: .char, shards: 2, output: "other")
+    let directory = try TemporaryDirectory()
+    let reader = try sample(directory)
+    let text = try directory.file("b.txt", randomText(scalars: 400, seed: 12))
+    let other = try directory.prepare([text], tokenizer: .char, shards: 2, output: "other")
     // Of the same size, so that only its digest tells.
     let path = "\(reader.directory)/train-00001.h5"
     let size = try #require(FileIdentity(of: path)).size
@@ -156,8 +157,8 @@ import Testing
   // MARK: Versions
 
   @Test func aNewerVersionIsRefusedByItsNumber() throws {
-    let scratch = try Scratch()
-    let reader = try sample(scratch)
+    let directory = try TemporaryDirectory()
+    let reader = try sample(directory)
     for (file, name) in [("train-00000.h5", "lockstep corpus shard"), ("manifest.h5", "lockstep corpus manifest")] {
       let path = "\(reader.directory)/\(file)"
       try Seal.write(to: path, as: SealedFormat(name: name, currentVersion: 3, noun: "", remedy: ""))
@@ -168,15 +169,15 @@ import Testing
   }
 
   @Test func aFileThatLostItsSealIsNotOfVersion1() throws {
-    let scratch = try Scratch()
-    let reader = try sample(scratch)
+    let directory = try TemporaryDirectory()
+    let reader = try sample(directory)
     for (file, name) in [("train-00000.h5", "alone.h5"), ("manifest.h5", "manifest.h5")] {
       let bytes = try Data(contentsOf: URL(fileURLWithPath: "\(reader.directory)/\(file)"))
-      try bytes.dropFirst(Seal.size).write(to: URL(fileURLWithPath: "\(scratch.path)/\(name)"))
+      try bytes.dropFirst(Seal.size).write(to: URL(fileURLWithPath: "\(directory.path)/\(name)"))
     }
     expectFailure(.badData, "has format version 2, but not the seal", "prepare") {
-      try ShardSummary(file: "\(scratch.path)/alone.h5")
+      try ShardSummary(file: "\(directory.path)/alone.h5")
     }
-    expectFailure(.badData, "has format version 2, but not the seal") { try CorpusReader(directory: scratch.path) }
+    expectFailure(.badData, "has format version 2, but not the seal") { try CorpusReader(directory: directory.path) }
   }
 }

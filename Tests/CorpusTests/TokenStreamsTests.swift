@@ -1,4 +1,5 @@
 import Corpus
+import TestSupport
 import Testing
 
 /// One window as it comes out of `read`.
@@ -99,9 +100,9 @@ struct Window {
   }
 
   @Test(arguments: [1, 3, 5]) func workersReadTheirColumns(shards: Int) throws {
-    let scratch = try Scratch()
-    let text = try scratch.file("a.txt", randomText(scalars: 1500, seed: 9))
-    let reader = try scratch.prepare([text], tokenizer: .char, shards: shards)
+    let directory = try TemporaryDirectory()
+    let text = try directory.file("a.txt", randomText(scalars: 1500, seed: 9))
+    let reader = try directory.prepare([text], tokenizer: .char, shards: shards)
     let whole = try TokenStreams(
       source: InMemoryTokens(reader.ids(.train)), streams: 8, local: 0..<8, window: 7,
       remainder: .droppedWithShortWindow)
@@ -132,7 +133,7 @@ struct Window {
     let ordered = try TokenStreams(source: source, streams: 3, local: 0..<3, window: 8, remainder: .kept)
     let jumping = try TokenStreams(
       source: source, streams: 3, local: 0..<3, window: 8, remainder: .kept, blockTokens: blockTokens)
-    var generator = SeededGenerator(state: 11)
+    var generator = SeededGenerator(seed: 11)
     let count = ordered.windowCount
     // Two passes in order, as epochs follow one another, then leaps, and backwards.
     let indices =
@@ -158,9 +159,9 @@ struct Window {
   }
 
   @Test func theCorpusIsNamedWhereItIsTooShort() throws {
-    let scratch = try Scratch()
-    let text = try scratch.file("a.txt", randomText(scalars: 200, seed: 10))
-    let reader = try scratch.prepare([text], tokenizer: .byte)
+    let directory = try TemporaryDirectory()
+    let text = try directory.file("a.txt", randomText(scalars: 200, seed: 10))
+    let reader = try directory.prepare([text], tokenizer: .byte)
     expectFailure(.usage, "\(reader.directory), valid split: ", "too few for 500 streams") {
       try TokenStreams(reader: reader, split: .valid, streams: 500, local: 0..<500, window: 5, remainder: .kept)
     }

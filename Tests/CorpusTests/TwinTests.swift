@@ -1,5 +1,6 @@
 import Corpus
 import Foundation
+import TestSupport
 import Testing
 
 /// The streaming tokenizers against twins that hold the whole text in memory.
@@ -7,10 +8,10 @@ import Testing
   @Test(arguments: [1, 2, 3, 4, 5, 7, 8, 33, 1 << 20], Tokenizer.allCases)
   func streamedIDsEqualTheTwins(blockBytes: Int, tokenizer: Tokenizer) throws {
     for seed in 0..<4 as Range<UInt64> {
-      let scratch = try Scratch()
+      let directory = try TemporaryDirectory()
       let texts = (0..<3 as Range<UInt64>).map { randomText(scalars: 150, seed: seed * 3 + $0) }
-      let files = try texts.enumerated().map { try scratch.file("\($0).txt", $1) }
-      let reader = try scratch.prepare(files, tokenizer: tokenizer, shards: 2, blockBytes: blockBytes, chunkBytes: 64)
+      let files = try texts.enumerated().map { try directory.file("\($0).txt", $1) }
+      let reader = try directory.prepare(files, tokenizer: tokenizer, shards: 2, blockBytes: blockBytes, chunkBytes: 64)
       let twin = texts.flatMap { naiveTokens(of: $0, tokenizer) }
       let train = Array(twin.prefix(Int(0.9 * Double(twin.count))))
       let vocabulary = naiveVocabulary(of: tokenizer == .word ? train : twin, tokenizer)

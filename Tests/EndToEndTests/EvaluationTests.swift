@@ -1,13 +1,17 @@
 import Foundation
+import Kernels
 import TestSupport
 import Testing
 
 extension EndToEndTests {
   /// `evaluate` gives what the run's own validation gives, on any number of workers.
   @Suite struct EvaluationTests {
-    @Test(arguments: ["f32", "bf16"]) func evaluationIsInTheRunsPrecision(precision: String) throws {
-      let hasBFloat16 = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8))?.contains("avx512_bf16") == true
-      guard precision == "f32" || hasBFloat16 else { return }
+    @Test func evaluationIsInTheRunsPrecision() throws { try expectEvaluation(in: "f32") }
+
+    @Test(.enabled(if: Arithmetic.best.computes(in: .bf16), "this processor has no bf16 instructions"))
+    func evaluationOfARunInBF16IsInBF16() throws { try expectEvaluation(in: "bf16") }
+
+    private func expectEvaluation(in precision: String) throws {
       let workspace = try Workspace()
       try workspace.prepare()
       try workspace.configure(["training.precision": precision, "model.hidden_size": "64"])

@@ -191,7 +191,7 @@ extension EndToEndTests {
       #expect(try workspace.saved().tensors == workspace.saved("whole").tensors)
       // At its end there is nothing to do, and that is said.
       let again = try train("--resume", "auto", "--set", "training.steps=30")
-      #expect(again.standardError.contains("nothing was left to train: the run has its 30 steps"))
+      #expect(again.standardError.contains("nothing is left to train: the run has its 30 steps"))
       #expect(!whole.standardError.contains("nothing was left"))
       // What can't be read is no reason to begin anew.
       try Data("lockstep checkpoint\n".utf8).write(to: URL(fileURLWithPath: workspace.file(name(30))))

@@ -5,16 +5,12 @@ import Testing
 /// A temporary directory that a test works in: texts, corpora, configurations, runs. The command runs inside of it, so
 /// that messages hold relative paths. It vanishes with its owner.
 final class Workspace {
-  let path: String
+  private let directory: TemporaryDirectory
+  var path: String { directory.path }
 
-  init() throws {
-    path = NSTemporaryDirectory() + "lockstep-end-to-end-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
-  }
+  init() throws { directory = try TemporaryDirectory() }
 
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
-  func file(_ name: String) -> String { "\(path)/\(name)" }
+  func file(_ name: String) -> String { directory.file(name) }
 
   func exists(_ name: String) -> Bool { access(file(name), F_OK) == 0 }
 
@@ -24,7 +20,7 @@ final class Workspace {
 
   func read(_ name: String) throws -> String { try String(contentsOfFile: file(name), encoding: .utf8) }
 
-  func bytes(_ name: String) throws -> Data { try Data(contentsOf: URL(fileURLWithPath: file(name))) }
+  func bytes(_ name: String) throws -> Data { try directory.bytes(name) }
 
   func names(in directory: String) throws -> [String] {
     try FileManager.default.contentsOfDirectory(atPath: file(directory)).sorted()

@@ -2,18 +2,15 @@ import Failures
 import Files
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite final class DirectoryLockTests: Sendable {
-  private let directory: String
+  private let temporary: TemporaryDirectory
+  private var directory: String { temporary.path }
   private var path: String { "\(directory)/lock" }
 
-  init() throws {
-    directory = NSTemporaryDirectory() + "lockstep-lock-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: directory) }
+  init() throws { temporary = try TemporaryDirectory() }
 
   private static func rules(_ change: (inout DirectoryLock.Rules) -> Void = { _ in }) -> DirectoryLock.Rules {
     var rules = DirectoryLock.Rules()

@@ -1,6 +1,7 @@
 import CHDF5
 import Failures
 import HDF5
+import TestSupport
 import Testing
 
 /// Files that would have the library open other files.

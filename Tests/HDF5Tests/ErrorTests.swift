@@ -1,6 +1,7 @@
 import Failures
 import Foundation
 import HDF5
+import TestSupport
 import Testing
 
 @Suite struct ErrorTests {

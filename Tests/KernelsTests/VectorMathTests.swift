@@ -81,8 +81,8 @@ import Testing
     for activation in [Activation.sigmoid, .tanh] { #expect(map(activation, .nan).isNaN) }
   }
 
-  @Test(arguments: Arithmetic.available) func aValueDoesNotDependOnItsPlace(_ arithmetic: Arithmetic) {
-    withScratchValues(count: 67) { values in
+  @Test(arguments: Arithmetic.available) func aValueDoesNotDependOnItsPlace(_ arithmetic: Arithmetic) throws {
+    try withScratchValues(count: 67) { values in
       for activation in Activation.allCases {
         let alone = values.map { map(activation, [$0], arithmetic)[0].bitPattern }
         for first in [0, 1, 5, 16, 50, 66] {
@@ -95,9 +95,9 @@ import Testing
     }
   }
 
-  @Test(arguments: Arithmetic.available) func sumsOfSquaresAreExactToDouble(_ arithmetic: Arithmetic) {
+  @Test(arguments: Arithmetic.available) func sumsOfSquaresAreExactToDouble(_ arithmetic: Arithmetic) throws {
     for count in [0, 1, 7, 8, 33, 1000] {
-      withScratchValues(count: count) { values in
+      try withScratchValues(count: count) { values in
         let expected = values.reduce(0.0) { $0 + Double($1) * Double($1) }
         #expect(abs(arithmetic.squaredNorm(values, count: count) - expected) <= 1e-13 * expected)
       }
@@ -106,9 +106,9 @@ import Testing
     #expect(arithmetic.squaredNorm([Float](repeating: 3e38, count: 20), count: 20).isFinite)
   }
 
-  @Test(arguments: Arithmetic.available) func additionsAddEveryElement(_ arithmetic: Arithmetic) {
+  @Test(arguments: Arithmetic.available) func additionsAddEveryElement(_ arithmetic: Arithmetic) throws {
     for count in [1, 7, 8, 16, 33] {
-      withScratchValues(count: 2 * count) { values in
+      try withScratchValues(count: 2 * count) { values in
         let (a, b) = (Array(values[..<count]), Array(values[count...]))
         var (added, sum) = (a, [Float](repeating: .nan, count: count))
         arithmetic.add(b, to: &added, count: count)
@@ -119,7 +119,7 @@ import Testing
     }
   }
 
-  private func withScratchValues(count: Int, _ body: ([Float]) -> Void) {
-    try? withScratch { body(try $0.uniform(1, count, range: 8).values) }
+  private func withScratchValues(count: Int, _ body: ([Float]) -> Void) throws {
+    try withScratch { body(try $0.uniform(1, count, range: 8).values) }
   }
 }

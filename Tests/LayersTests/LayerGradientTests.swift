@@ -47,8 +47,8 @@ import Testing
       let dOutput = try scratch.uniform(steps * streams, h)
       let initialHidden = try scratch.uniform(streams, h)
       let initialCell = try scratch.uniform(streams, h)
-      layer.cell.hidden.slot(0, streams).update(from: initialHidden)
-      layer.cell.cellState?.slot(0, streams).update(from: initialCell)
+      layer.cell.hidden.states(0, streams).update(from: initialHidden)
+      layer.cell.cellState?.states(0, streams).update(from: initialCell)
 
       let output = try layer.forward(x, steps: steps)
       var point = Point(
@@ -61,7 +61,7 @@ import Testing
       var after = point.states
       #expect(largestError(output.values, point.layer.window(point.x, states: &after)) < 2e-6)
       if let cells = layer.cell.cellState {
-        #expect(largestError(cells.slot(steps, streams).values, after.cell.flatMap { $0 }) < 2e-6)
+        #expect(largestError(cells.states(steps, streams).values, after.cell.flatMap { $0 }) < 2e-6)
       }
 
       let dInput = try layer.backward(dOutput: dOutput, toInitialStates: true)

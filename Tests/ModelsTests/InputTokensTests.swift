@@ -43,7 +43,7 @@ import Testing
           try model.pass(window.local(0..<streams))
           _ = try plain.forward(pass)
           plain.cells[0].carry(pass)
-          let same = model.scorer.carried[0].values.bits == plain.cells[0].hidden.slot(0, streams).bits
+          let same = model.scorer.carried[0].values.bits == plain.cells[0].hidden.states(0, streams).bits
           #expect(same, "\(vocabulary) tokens, \(steps) steps")
         }
       }

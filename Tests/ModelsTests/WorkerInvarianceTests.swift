@@ -41,6 +41,12 @@ import Testing
     }
   }
 
+  /// Else the rows in bf16 would be missed by nobody.
+  @Test(.enabled(if: Arithmetic.best.computes(in: .bf16), "this processor has no bf16 instructions"))
+  func bf16IsAmongTheSettings() {
+    #expect(Self.settings.contains { $0.kind.precision == .bf16 })
+  }
+
   static let settings = ProductKind.available.flatMap { kind in
     (kind.precision == .f32 ? f32Settings : bf16Settings).map { setting in
       var setting = setting

@@ -62,12 +62,10 @@ struct TrainingRankTests {
   @Test(arguments: [1, 3])
   func aFullDiskOfTheFirstRankEndsTheJobWithOneMessage(ranks: Int) throws {
     // A job that is aborted leaves its files behind.
-    let directory = NSTemporaryDirectory() + "lockstep-full-disk-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
-    defer { try? FileManager.default.removeItem(atPath: directory) }
+    let directory = try TemporaryDirectory()
     let outcome = try MPIRun.run(
       ranks: ranks, "worker-scenarios", ["--no-shared-memory", "train-full-disk"],
-      environment: ["TMPDIR": directory], deadline: .seconds(30))
+      environment: ["TMPDIR": directory.path], deadline: .seconds(30))
     let errors = errorLines(outcome)
     #expect(!outcome.timedOut && outcome.status == 73)
     #expect(errors.count == 1)

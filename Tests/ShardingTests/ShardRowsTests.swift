@@ -33,8 +33,9 @@ import Testing
     #expect(Array(last.rows) == [0, 1] && Array(last.ends) == [0, 2])
   }
 
-  @Test(arguments: 1...9, 1...40) func everyBatchFitsIntoThePlan(shards: Int, sequences: Int) {
-    guard shards <= sequences else { return }
+  static let sizes = (1...9).flatMap { shards in (shards...40).map { (shards, $0) } }
+
+  @Test(arguments: sizes) func everyBatchFitsIntoThePlan(shards: Int, sequences: Int) {
     for workers in 1...shards {
       let plan = BatchPlan(window: 2, sequences: sequences, shards: shards, workers: workers)
       for count in 0...sequences {

@@ -22,8 +22,8 @@ import Workers
     /// Whether the first layer's gradients were summed by token.
     var sumsByToken: Bool
 
-    /// Whether all weights and outcomes have the same bits.
-    func isSame(as other: Outcome) -> Bool {
+    /// Whether weights and outcomes have the same bits; each worker has slots and sums of its own.
+    func hasTheBits(of other: Outcome) -> Bool {
       weights.map(\.bitPattern) == other.weights.map(\.bitPattern) && outcomes == other.outcomes
     }
   }
@@ -104,7 +104,7 @@ import Workers
     #expect(single.outcomes.allSatisfy { $0.gradientNorm > 0.05 && $0.lossSum > 0 })
     for workers in 2...4 {
       for outcome in try run(workers: workers) {
-        #expect(outcome.isSame(as: single), "\(workers) workers")
+        #expect(outcome.hasTheBits(of: single), "\(workers) workers")
       }
     }
   }
@@ -115,7 +115,7 @@ import Workers
       onWorkers(1) { try Self.run($0, tied: false, shards: 4) },
       onWorkers(1) { try Self.run($0, tied: false, shards: 7) }
     )
-    #expect(!few[0].isSame(as: many[0]))
+    #expect(!few[0].hasTheBits(of: many[0]))
   }
 
   @Test(arguments: [false, true], 1...4)

@@ -129,7 +129,7 @@ import Workers
     #expect(said.contains { $0.contains("its decoder.weight equals encoder.weight") })
     decoder.values[5] += 0.25
     try expectRefused(
-      write(tied + [decoder]), ["model.tie_weights=true"], "its decoder.weight is another than its encoder.weight")
+      write(tied + [decoder]), ["model.tie_weights=true"], "its decoder.weight differs from its encoder.weight")
   }
 
   @Test func anotherKindOfModelIsRefused() throws {
@@ -148,7 +148,7 @@ import Workers
     let index = try #require(all.firstIndex { $0.info.name == "rnn.weight_hh_l1" })
     for (value, word) in [(Float.nan, "nan"), (-.infinity, "-inf")] {
       all[index].values[3 * 8 + 5] = value
-      try expectRefused(write(all), [], "rnn.weight_hh_l1: its value at [3, 5] is \(word)")
+      try expectRefused(write(all), [], "rnn.weight_hh_l1: the value at [3, 5] is \(word)")
     }
     // In double precision it is a number.
     let path = bench.file("double.h5")
@@ -159,7 +159,7 @@ import Workers
       try file.createDataset(info.name, values, shape: info.shape)
     }
     try file.close()
-    try expectRefused(path, [], "rnn.weight_hh_l1: its value at [3, 5] is inf in single precision")
+    try expectRefused(path, [], "rnn.weight_hh_l1: the value at [3, 5] is inf in single precision")
   }
 
   @Test func wrappedNamesAndForeignUserBlocksAreTaken() throws {

@@ -13,23 +13,21 @@ import Workers
 
 /// A directory with a small character corpus, for the runs of one test; removed with its owner.
 final class Workbench: Sendable {
-  let path: String
+  private let directory: TemporaryDirectory
+  var path: String { directory.path }
   /// Tokens of the train split: with 6 streams in windows of 10 steps the streams end unevenly.
   static let trainTokens = 1006
   static let validTokens = 307
   static let testTokens = 203
 
   init(alphabet: String = "abcdefghij .\n", shards: Int = 2) throws {
-    path = NSTemporaryDirectory() + "lockstep-training-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+    directory = try TemporaryDirectory()
     try prepare("corpus", alphabet: alphabet, shards: shards)
   }
 
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
   var corpus: String { file("corpus") }
 
-  func file(_ name: String) -> String { "\(path)/\(name)" }
+  func file(_ name: String) -> String { directory.file(name) }
 
   func prepare(
     _ name: String, alphabet: String, trainTokens: Int = trainTokens, tokenizer: Tokenizer = .char, shards: Int = 1,

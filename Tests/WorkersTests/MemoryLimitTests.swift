@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 import Workers
 
@@ -6,9 +7,11 @@ import Workers
 @Suite struct MemoryLimitTests {
   /// A directory with files in the places of /proc and /sys.
   private final class System {
-    let root = NSTemporaryDirectory() + "lockstep-memory-\(UUID().uuidString)"
+    private let directory: TemporaryDirectory
+    var root: String { directory.path }
 
     init(_ files: [String: String]) throws {
+      directory = try TemporaryDirectory()
       for (name, text) in files {
         let path = root + name
         try FileManager.default.createDirectory(
@@ -16,8 +19,6 @@ import Workers
         try text.write(toFile: path, atomically: true, encoding: .utf8)
       }
     }
-
-    deinit { try? FileManager.default.removeItem(atPath: root) }
   }
 
   private static let version2 = "29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"

@@ -1,12 +1,13 @@
 import Glibc
 import Models
 import ReferenceModels
+import TestSupport
 import Testing
 
 @Suite struct NGramModelTests {
   /// A text in which low ids are frequent and high ids rare, as words are.
   static func skewedText(count: Int, vocabularySize: Int, seed: UInt64) -> [Int32] {
-    var generator = SplitMix(state: seed)
+    var generator = SeededGenerator(seed: seed)
     return (0..<count).map { _ in
       Int32(pow(Double.random(in: 0..<1, using: &generator), 4) * Double(vocabularySize))
     }

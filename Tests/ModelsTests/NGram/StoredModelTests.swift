@@ -1,4 +1,5 @@
 import Models
+import TestSupport
 import Testing
 
 /// Models from stored arrays.
@@ -51,7 +52,7 @@ import Testing
   @Test func damagedArraysDoNoHarm() throws {
     let tables = try trained().tables
     let values: [Int32] = [.min, -1, 0, 1, 2, 3, 4, 7, 8, 100, .max]
-    var generator = SplitMix(state: 6)
+    var generator = SeededGenerator(seed: 6)
     var accepted = 0
     for _ in 0..<2000 {
       var damaged = tables

@@ -5,7 +5,7 @@ import Workers
 
 /// What the workers tell one another at each step: sums of squares of their norm blocks, losses of their shards, and
 /// whether one is to stop or has failed.
-final class StepRecords {
+final class StepSums {
   /// Where a worker's values stand.
   private struct Record {
     let squares: Range<Int>
