@@ -17,8 +17,7 @@ struct AbandonedLine {
 
   /// Begins a directory for what comes after `step`.
   init(directory: String, after step: Int) throws {
-    self.directory = directory
-    self.step = step
+    (self.directory, self.step) = (directory, step)
     let folder = Self.folder(of: directory)
     let digits = String(step)
     path = "\(folder)/\(Self.prefix)\(String(repeating: "0", count: max(0, 10 - digits.count)))\(digits)\(Self.mark)"

@@ -23,8 +23,7 @@ package struct CheckpointStore: Sendable {
     package let validation: Double
 
     package init(step: Int, validation: Double) {
-      self.step = step
-      self.validation = validation
+      (self.step, self.validation) = (step, validation)
     }
   }
 
@@ -37,8 +36,7 @@ package struct CheckpointStore: Sendable {
   /// - Throws: `Failure` (can't write).
   package init(directory: String, keep: Int, traits: FileSystemTraits = FileSystemTraits()) throws {
     precondition(keep >= 1, "at least one checkpoint stays")
-    self.directory = directory
-    self.keep = keep
+    (self.directory, self.keep) = (directory, keep)
     linkKind = RunLink.Kind(traits)
     do {
       try FileManager.default.createDirectory(

@@ -4,8 +4,7 @@ package struct History: Equatable, Sendable {
   package var valid: HistoryTable
 
   package init(train: HistoryTable = .init(), valid: HistoryTable = .init()) {
-    self.train = train
-    self.valid = valid
+    (self.train, self.valid) = (train, valid)
   }
 }
 
@@ -36,8 +35,7 @@ package struct HistoryTable: Equatable, Sendable {
     package var values: Values
 
     package init(_ name: String, _ values: Values) {
-      self.name = name
-      self.values = values
+      (self.name, self.values) = (name, values)
     }
   }
 

@@ -14,14 +14,12 @@ package struct RunIdentity: Equatable, Hashable, Sendable {
     package let step: Int
 
     package init(run: String?, step: Int) {
-      self.run = run
-      self.step = step
+      (self.run, self.step) = (run, step)
     }
   }
 
   package init(id: String, parent: Parent? = nil) {
-    self.id = id
-    self.parent = parent
+    (self.id, self.parent) = (id, parent)
   }
 
   /// A new run's.

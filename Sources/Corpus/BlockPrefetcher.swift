@@ -38,8 +38,7 @@ final class BlockPrefetcher: @unchecked Sendable {
     blockCount: Int, blockTokens: Int,
     load: @escaping @Sendable (_ block: Int, _ target: UnsafeMutableBufferPointer<Int32>) throws -> Void
   ) {
-    self.blockCount = blockCount
-    self.load = load
+    (self.blockCount, self.load) = (blockCount, load)
     // A single block stays where it is for good; there is nothing to fetch ahead.
     buffers = (0..<min(blockCount, 2)).map { _ in Buffer(repeating: 0, count: blockTokens) }
     let thread = Thread { [self] in run() }

@@ -14,8 +14,7 @@ package struct CorpusBuilder {
 
   /// - Parameter didProgress: told after each block; what it throws ends the work and removes what was written.
   package init(_ recipe: CorpusRecipe, didProgress: @escaping (PrepareProgress) throws -> Void = { _ in }) {
-    self.recipe = recipe
-    self.didProgress = didProgress
+    (self.recipe, self.didProgress) = (recipe, didProgress)
   }
 
   /// Writes the corpus, or throws and leaves nothing behind.

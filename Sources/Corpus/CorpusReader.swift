@@ -41,8 +41,7 @@ package final class CorpusReader: Sendable {
         .badData, "is a corpus for \(manifest.task.rawValue), not for \(task.rawValue)", at: directory,
         remedy: "give a corpus that 'lockstep prepare --task \(task.rawValue)' has made")
     }
-    self.directory = directory
-    self.manifest = manifest
+    (self.directory, self.manifest) = (directory, manifest)
     files = try manifest.splits.mapValues { table in
       try table.shards.map { try ShardFile(directory: directory, entry: $0, formatVersion: manifest.formatVersion) }
     }

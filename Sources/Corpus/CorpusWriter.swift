@@ -34,8 +34,7 @@ final class CorpusWriter: TokenOutput {
   init(
     directory: StagedDirectory, vocabulary: Vocabulary, tokens: [Split: Int], shards: Int, chunkBytes: Int = 1 << 20
   ) {
-    self.directory = directory
-    self.vocabulary = vocabulary
+    (self.directory, self.vocabulary) = (directory, vocabulary)
     tally = ContentTally(vocabulary)
     elementType = Self.elementType(forVocabularyOf: vocabulary.count)
     // Level 1: on token ids the higher levels cost several times the time and win a few per cent.

@@ -12,8 +12,7 @@ package struct PrepareReport: Sendable {
   private let recipe: CorpusRecipe
 
   init(_ recipe: CorpusRecipe, output: String) {
-    self.recipe = recipe
-    self.output = output
+    (self.recipe, self.output) = (recipe, output)
   }
 
   /// The summary for a person, several lines.

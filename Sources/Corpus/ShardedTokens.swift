@@ -18,8 +18,7 @@ final class ShardedTokens: TokenSource {
   private static let openLimit = 16
 
   init(shards: [ShardFile], vocabularySize: Int) {
-    self.shards = shards
-    self.vocabularySize = vocabularySize
+    (self.shards, self.vocabularySize) = (shards, vocabularySize)
     starts = shards.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.entry.tokens) }
     count = starts[shards.count]
   }

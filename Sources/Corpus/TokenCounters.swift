@@ -26,8 +26,7 @@ struct WordCounter: WordSink {
   let distinctLimit: Int
 
   init(limit: Int, distinctLimit: Int) {
-    self.limit = limit
-    self.distinctLimit = distinctLimit
+    (self.limit, self.distinctLimit) = (limit, distinctLimit)
   }
 
   @inline(__always)

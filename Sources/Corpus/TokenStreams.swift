@@ -28,8 +28,7 @@ package final class TokenStreams {
   ) throws {
     let layout = try StreamLayout(tokens: source.count, streams: streams, window: window, remainder: remainder)
     precondition(local.lowerBound >= 0 && local.upperBound <= streams, "\(local) is not within \(streams) streams")
-    self.layout = layout
-    self.local = local
+    (self.layout, self.local) = (layout, local)
     windowsPerBlock = Self.windowsPerBlock(layout, local: local.count, blockTokens: blockTokens)
     let span = windowsPerBlock * min(window, layout.stepCount)
     let stride = span + 1

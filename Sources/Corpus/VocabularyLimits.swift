@@ -10,8 +10,7 @@ package struct VocabularyLimits: Sendable, Equatable {
   package static let none = VocabularyLimits(size: nil, minimumCount: 1)
 
   private init(size: Int?, minimumCount: Int) {
-    self.size = size
-    self.minimumCount = minimumCount
+    (self.size, self.minimumCount) = (size, minimumCount)
   }
 
   /// - Throws: ``Failure`` (usage) where the numbers make no vocabulary for `tokenizer`.

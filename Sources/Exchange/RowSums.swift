@@ -226,7 +226,7 @@ private final class RowLists {
   /// Where each list begins with its count, at the same places on every worker.
   private let starts: [[Int]]
   private let bytes: [Range<Int>]
-  private let seen: Buffer<UInt64>  // a bit for each row
+  private let seen: RowSet
 
   /// - Parameter capacities: the most rows of a list, by worker and subtree.
   init(_ group: any WorkerGroup, capacities: [[Int]], rows: Int) {
@@ -243,7 +243,7 @@ private final class RowLists {
     }
     (self.starts, self.bytes) = (starts, bytes)
     values = Buffer(repeating: 0, count: next)
-    seen = Buffer(repeating: 0, count: (rows + 63) / 64)
+    seen = RowSet(rows: rows)
   }
 
   /// Where the rows of a list stand in ``values``.
@@ -263,17 +263,9 @@ private final class RowLists {
     if group.count > 1 { try group.allGather(UnsafeMutableRawBufferPointer(values.values), segments: bytes) }
     for (worker, starts) in starts.enumerated() {
       for index in starts.indices {
-        for place in places(worker, index) { seen[Int(values[place]) >> 6] |= 1 << UInt64(values[place] & 63) }
+        for place in places(worker, index) { seen.insert(values[place]) }
       }
     }
-    touched.removeAll(keepingCapacity: true)
-    for word in 0..<seen.count where seen[word] != 0 {
-      var bits = seen[word]
-      while bits != 0 {
-        touched.append(Int32(word * 64 + bits.trailingZeroBitCount))
-        bits &= bits - 1
-      }
-      seen[word] = 0
-    }
+    seen.drain(into: &touched)
   }
 }

@@ -32,8 +32,7 @@ package final class DirectoryLock: Sendable {
   private let heartbeat: Heartbeat
 
   fileprivate init(directory: String, file: OpenLock, record: LockRecord, rules: Rules) {
-    self.directory = directory
-    self.record = record
+    (self.directory, self.record) = (directory, record)
     held = Mutex(file)
     heartbeat = Heartbeat(every: rules.beat)
     heartbeat.start { [weak self] in self?.touch() }

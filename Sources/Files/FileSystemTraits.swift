@@ -7,8 +7,7 @@ package struct FileSystemTraits: Equatable, Sendable {
   package var hardLinks = true
 
   package init(symbolicLinks: Bool = true, hardLinks: Bool = true) {
-    self.symbolicLinks = symbolicLinks
-    self.hardLinks = hardLinks
+    (self.symbolicLinks, self.hardLinks) = (symbolicLinks, hardLinks)
   }
 
   /// Writes, syncs and renames small files in a directory as a run will, and removes them again.

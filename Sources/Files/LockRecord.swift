@@ -9,8 +9,7 @@ package struct LockRecord: Equatable, Sendable {
   static let size = 1024
 
   package init(holder: ProcessIdentity = .current, token: UInt64 = .random(in: 1...UInt64.max)) {
-    self.holder = holder
-    self.token = token
+    (self.holder, self.token) = (holder, token)
   }
 
   package var bytes: [UInt8] {

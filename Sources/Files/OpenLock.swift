@@ -10,8 +10,7 @@ final class OpenLock: Sendable {
   private let descriptor: Int32
 
   private init(path: String, descriptor: Int32) {
-    self.path = path
-    self.descriptor = descriptor
+    (self.path, self.descriptor) = (path, descriptor)
   }
 
   deinit { _ = Foundation.close(descriptor) }

@@ -59,8 +59,7 @@ package struct Seal: Equatable, Sendable {
     package let value: String
 
     package init(_ key: String, _ value: String) {
-      self.key = key
-      self.value = value
+      (self.key, self.value) = (key, value)
     }
   }
 

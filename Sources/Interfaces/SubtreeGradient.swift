@@ -14,8 +14,7 @@ package final class SubtreeGradient {
 
   /// - Parameter memory: allocates the values, which other workers may have to read.
   package init(_ addends: [Addend], _ plan: BatchPlan, _ node: ShardTree.Node, memory: FloatMemory) throws {
-    self.node = node
-    self.addends = addends
+    (self.node, self.addends) = (node, addends)
     values = try addends.map { try memory(Self.mostRows($0, plan, node) * $0.parameter.columns) }
     touched = addends.map { _ in [] }
   }

@@ -16,8 +16,7 @@ package struct Arithmetic: @unchecked Sendable, Equatable {
   /// Nil where this processor, or this build of the program, lacks the instruction set.
   package init?(_ instructionSet: InstructionSet) {
     guard let kernels = ls_kernels_at(instructionSet.index) else { return nil }
-    self.instructionSet = instructionSet
-    self.kernels = kernels
+    (self.instructionSet, self.kernels) = (instructionSet, kernels)
     bfloat16 = instructionSet == .avx512 ? ls_bfloat16() : nil
   }
 

@@ -13,8 +13,7 @@ package struct Dropout: Sendable {
 
   package init(probability: Double, seed: UInt64) {
     precondition(probability >= 0 && probability < 1, "a dropout probability is in 0..<1")
-    self.probability = probability
-    self.seed = seed
+    (self.probability, self.seed) = (probability, seed)
   }
 
   /// destination = mask ⊙ source, for the rows of a batch; `source` may be `destination`.

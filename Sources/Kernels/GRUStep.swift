@@ -92,7 +92,6 @@ package struct GRUBiases {
   let hidden: UnsafePointer<Float>
 
   package init(input: UnsafePointer<Float>, hidden: UnsafePointer<Float>) {
-    self.input = input
-    self.hidden = hidden
+    (self.input, self.hidden) = (input, hidden)
   }
 }

@@ -71,31 +71,23 @@ final class ElmanCellBackward: RecurrentCellBackward {
 
   func dInitialHidden(_ pass: Pass) -> MatrixView { dHidden.matrix(pass.sequences, cell.parameters.hiddenSize) }
 
-  func backward(dOutput: MatrixView, toInitialStates: Bool, _ pass: Pass) throws -> MatrixView {
-    let (workspace, name) = (cell.workspace, cell.parameters.layerName)
-    dHidden.fill(0)
-    let dHidden = dInitialHidden(pass)
-    let dValues = dPreActivations(pass)
-    for t in (0..<pass.steps).reversed() {
-      let d = dValues.rows(pass.rows(of: t))
-      workspace.enter(.gates)
-      cell.activation.backward(
-        dValues: d, outputs: cell.hidden.states(t + 1, pass.sequences), dOutput: dOutput.rows(pass.rows(of: t)),
-        dHidden: dHidden, cell.weights.arithmetic)
-      workspace.probe?.visit("gradient of the pre-activation of \(name)", d, timeStep: t)
-      if t == 0 && !toInitialStates { break }
-      workspace.enter(.recurrentProducts)
-      try product.multiply(d, into: dHidden)
-      workspace.probe?.visit("gradient of the hidden state of \(name)", dHidden, timeStep: t)
-    }
-    return dValues
+  var workspace: Workspace { cell.workspace }
+  var layerName: String { cell.parameters.layerName }
+  func dGates(_ pass: Pass) -> MatrixView { dValues.matrix(pass.rows, cell.parameters.hiddenSize) }
+
+  func differentiate(step t: Int, dOutput: MatrixView, _ pass: Pass) throws {
+    cell.activation.backward(
+      dValues: dGates(pass).rows(pass.rows(of: t)), outputs: cell.hidden.states(t + 1, pass.sequences),
+      dOutput: dOutput, dHidden: dInitialHidden(pass), cell.weights.arithmetic)
   }
 
-  private func dPreActivations(_ pass: Pass) -> MatrixView { dValues.matrix(pass.rows, cell.parameters.hiddenSize) }
+  func propagate(step t: Int, into dHidden: MatrixView, _ pass: Pass) throws {
+    try product.multiply(dGates(pass).rows(pass.rows(of: t)), into: dHidden)
+  }
 
   func writeGradients(inputBias: Int, _ pass: BackwardPass) throws {
     pass.write(
-      outputs: dPreActivations(pass.forward), inputs: cell.hidden.before(pass.forward), rows: pass.rows,
+      outputs: dGates(pass.forward), inputs: cell.hidden.before(pass.forward), rows: pass.rows,
       weight: addends.hiddenWeight)
     try addends.finish(inputBias: inputBias, pass, cell.workspace)
   }

@@ -88,22 +88,17 @@ final class GRUCellBackward: RecurrentCellBackward {
 
   func dInitialHidden(_ pass: Pass) -> MatrixView { dHidden.matrix(pass.sequences, cell.parameters.hiddenSize) }
 
-  func backward(dOutput: MatrixView, toInitialStates: Bool, _ pass: Pass) throws -> MatrixView {
-    let (workspace, name) = (cell.workspace, cell.parameters.layerName)
-    dHidden.fill(0)
+  var workspace: Workspace { cell.workspace }
+  var layerName: String { cell.parameters.layerName }
+  func dGates(_ pass: Pass) -> MatrixView { cell.inputGates(pass) }
+
+  func differentiate(step t: Int, dOutput: MatrixView, _ pass: Pass) throws {
     let dHidden = dInitialHidden(pass)
-    for t in (0..<pass.steps).reversed() {
-      let step = cell.step(t, pass)
-      workspace.enter(.gates)
-      step.backwardResetAfter(
-        dOutput: dOutput.rows(pass.rows(of: t)), dHidden: dHidden, dHiddenBefore: dHidden)
-      workspace.probe?.visit("gradient of the gates of \(name)", step.inputGates, timeStep: t)
-      if t == 0 && !toInitialStates { break }
-      workspace.enter(.recurrentProducts)
-      try product.multiply(cell.hiddenGates(pass).rows(pass.rows(of: t)), into: dHidden, accumulating: true)
-      workspace.probe?.visit("gradient of the hidden state of \(name)", dHidden, timeStep: t)
-    }
-    return cell.inputGates(pass)
+    cell.step(t, pass).backwardResetAfter(dOutput: dOutput, dHidden: dHidden, dHiddenBefore: dHidden)
+  }
+
+  func propagate(step t: Int, into dHidden: MatrixView, _ pass: Pass) throws {
+    try product.multiply(cell.hiddenGates(pass).rows(pass.rows(of: t)), into: dHidden, accumulating: true)
   }
 
   func writeGradients(inputBias: Int, _ pass: BackwardPass) throws {

@@ -85,24 +85,17 @@ final class LSTMCellBackward: RecurrentCellBackward {
   func dInitialHidden(_ pass: Pass) -> MatrixView { dHidden.matrix(pass.sequences, cell.parameters.hiddenSize) }
   func dInitialCell(_ pass: Pass) -> MatrixView? { dCell.matrix(pass.sequences, cell.parameters.hiddenSize) }
 
-  func backward(dOutput: MatrixView, toInitialStates: Bool, _ pass: Pass) throws -> MatrixView {
-    let (workspace, name) = (cell.workspace, cell.parameters.layerName)
-    dHidden.fill(0)
-    dCell.fill(0)
-    let dHidden = dInitialHidden(pass)
-    let dCell = self.dCell.matrix(pass.sequences, cell.parameters.hiddenSize)
-    for t in (0..<pass.steps).reversed() {
-      let step = cell.step(t, pass)
-      workspace.enter(.gates)
-      step.backward(dOutput: dOutput.rows(pass.rows(of: t)), dHidden: dHidden, dCell: dCell)
-      workspace.probe?.visit("gradient of the gates of \(name)", step.gates, timeStep: t)
-      workspace.probe?.visit("gradient of the cell state of \(name)", dCell, timeStep: t)
-      if t == 0 && !toInitialStates { break }
-      workspace.enter(.recurrentProducts)
-      try product.multiply(step.gates, into: dHidden)
-      workspace.probe?.visit("gradient of the hidden state of \(name)", dHidden, timeStep: t)
-    }
-    return cell.inputGates(pass)
+  var workspace: Workspace { cell.workspace }
+  var layerName: String { cell.parameters.layerName }
+  func dGates(_ pass: Pass) -> MatrixView { cell.inputGates(pass) }
+
+  func differentiate(step t: Int, dOutput: MatrixView, _ pass: Pass) throws {
+    cell.step(t, pass).backward(
+      dOutput: dOutput, dHidden: dInitialHidden(pass), dCell: dCell.matrix(pass.sequences, cell.parameters.hiddenSize))
+  }
+
+  func propagate(step t: Int, into dHidden: MatrixView, _ pass: Pass) throws {
+    try product.multiply(dGates(pass).rows(pass.rows(of: t)), into: dHidden)
   }
 
   func writeGradients(inputBias: Int, _ pass: BackwardPass) throws {

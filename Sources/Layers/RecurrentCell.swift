@@ -24,16 +24,23 @@ package protocol RecurrentCell: AnyObject {
     -> any RecurrentCellBackward
 }
 
-/// Backpropagation through the time steps of a ``RecurrentCell``.
+/// Backpropagation through the time steps of a ``RecurrentCell``: a cell says what one step does.
 package protocol RecurrentCellBackward: AnyObject {
-  /// Backpropagates; states 0 are constants (truncation).
+  var workspace: Workspace { get }
+  /// As messages name the layer.
+  var layerName: String { get }
+
+  /// The gradient of the input's share of the pre-activations, [T·B, gates·H].
+  func dGates(_ pass: Pass) -> MatrixView
+
+  /// Computes the gates' gradients of time step `t` from dL/dh(t), and leaves in ``dInitialHidden(_:)`` the part of
+  /// dL/dh(t−1) that passes through no product, in ``dInitialCell(_:)`` dL/dc(t−1).
   ///
-  /// - Parameters:
-  ///   - dOutput: [T·B, H].
-  ///   - toInitialStates: whether ``dInitialHidden`` and ``dInitialCell`` are wanted, which truncated backpropagation
-  ///     drops.
-  /// - Returns: the gradient of the input's share of the pre-activations, [T·B, gates·H].
-  func backward(dOutput: MatrixView, toInitialStates: Bool, _ pass: Pass) throws -> MatrixView
+  /// - Parameter dOutput: [B, H], what the layer above adds to dL/dh(t).
+  func differentiate(step t: Int, dOutput: MatrixView, _ pass: Pass) throws
+
+  /// Completes dL/dh(t−1) by the product that leads from the gates of time step `t` to the state before.
+  func propagate(step t: Int, into dHidden: MatrixView, _ pass: Pass) throws
 
   /// Writes and announces the gradients of W_hh and b_hh.
   ///
@@ -58,6 +65,30 @@ extension RecurrentCell {
 
 extension RecurrentCellBackward {
   package func dInitialCell(_ pass: Pass) -> MatrixView? { nil }
+
+  /// Backpropagates; states 0 are constants (truncation).
+  ///
+  /// - Parameters:
+  ///   - dOutput: [T·B, H].
+  ///   - toInitialStates: whether ``dInitialHidden(_:)`` and ``dInitialCell(_:)`` are wanted, which truncated
+  ///     backpropagation drops.
+  /// - Returns: the gradient of the input's share of the pre-activations, [T·B, gates·H].
+  package func backward(dOutput: MatrixView, toInitialStates: Bool, _ pass: Pass) throws -> MatrixView {
+    let (dHidden, dCell, dGates) = (dInitialHidden(pass), dInitialCell(pass), dGates(pass))
+    dHidden.fill(0)
+    dCell?.fill(0)
+    for t in (0..<pass.steps).reversed() {
+      workspace.enter(.gates)
+      try differentiate(step: t, dOutput: dOutput.rows(pass.rows(of: t)), pass)
+      workspace.probe?.visit("gradient of the gates of \(layerName)", dGates.rows(pass.rows(of: t)), timeStep: t)
+      if let dCell { workspace.probe?.visit("gradient of the cell state of \(layerName)", dCell, timeStep: t) }
+      if t == 0 && !toInitialStates { break }
+      workspace.enter(.recurrentProducts)
+      try propagate(step: t, into: dHidden, pass)
+      workspace.probe?.visit("gradient of the hidden state of \(layerName)", dHidden, timeStep: t)
+    }
+    return dGates
+  }
 }
 
 /// b_ih + b_hh, for cells that add both in one place.

@@ -111,28 +111,23 @@ final class ResetBeforeGRUCellBackward: RecurrentCellBackward {
 
   func dInitialHidden(_ pass: Pass) -> MatrixView { dHidden.matrix(pass.sequences, cell.parameters.hiddenSize) }
 
-  func backward(dOutput: MatrixView, toInitialStates: Bool, _ pass: Pass) throws -> MatrixView {
-    let (workspace, name) = (cell.workspace, cell.parameters.layerName)
-    dHidden.fill(0)
-    let dHidden = dInitialHidden(pass)
-    let dResetHidden = self.dResetHidden.matrix(pass.sequences, cell.parameters.hiddenSize)
-    for t in (0..<pass.steps).reversed() {
-      let step = cell.step(t, pass)
-      workspace.enter(.gates)
-      step.backwardResetBeforeOutput(
-        dOutput: dOutput.rows(pass.rows(of: t)), dHidden: dHidden, dHiddenBefore: dHidden)
-      workspace.enter(.recurrentProducts)
-      try candidate.multiply(cell.dense(step.inputGates.columns(cell.newState)), into: dResetHidden)
-      workspace.enter(.gates)
-      step.backwardResetBeforeGates(dResetHidden: dResetHidden, dHiddenBefore: dHidden)
-      workspace.probe?.visit("gradient of the gates of \(name)", step.inputGates, timeStep: t)
-      if t == 0 && !toInitialStates { break }
-      workspace.enter(.recurrentProducts)
-      try recurrent.multiply(
-        cell.dense(step.inputGates.columns(cell.resetAndUpdate)), into: dHidden, accumulating: true)
-      workspace.probe?.visit("gradient of the hidden state of \(name)", dHidden, timeStep: t)
-    }
-    return cell.inputGates(pass)
+  var workspace: Workspace { cell.workspace }
+  var layerName: String { cell.parameters.layerName }
+  func dGates(_ pass: Pass) -> MatrixView { cell.inputGates(pass) }
+
+  func differentiate(step t: Int, dOutput: MatrixView, _ pass: Pass) throws {
+    let (step, dHidden) = (cell.step(t, pass), dInitialHidden(pass))
+    let dResetHidden = dResetHidden.matrix(pass.sequences, cell.parameters.hiddenSize)
+    step.backwardResetBeforeOutput(dOutput: dOutput, dHidden: dHidden, dHiddenBefore: dHidden)
+    workspace.enter(.recurrentProducts)
+    try candidate.multiply(cell.dense(step.inputGates.columns(cell.newState)), into: dResetHidden)
+    workspace.enter(.gates)
+    step.backwardResetBeforeGates(dResetHidden: dResetHidden, dHiddenBefore: dHidden)
+  }
+
+  func propagate(step t: Int, into dHidden: MatrixView, _ pass: Pass) throws {
+    let gates = dGates(pass).rows(pass.rows(of: t))
+    try recurrent.multiply(cell.dense(gates.columns(cell.resetAndUpdate)), into: dHidden, accumulating: true)
   }
 
   func writeGradients(inputBias: Int, _ pass: BackwardPass) throws {

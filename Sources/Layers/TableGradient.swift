@@ -8,8 +8,7 @@ final class TableGradient {
   private let table: Parameter
   private let addend: Int
   private let arithmetic: Arithmetic
-  /// A bit for each token, none set between calls.
-  private let seen: Buffer<UInt64>
+  private let seen: RowSet
   /// The place of each token in the list of the subtree that was listed last.
   private let placeOfToken: Buffer<Int32>
   /// For each listed token the first position that is not summed yet, or −1: heads of linked lists through `next`.
@@ -20,10 +19,9 @@ final class TableGradient {
 
   /// - Parameter rows: maximum rows of a batch.
   init(_ table: Parameter, rows: Int, levels: Int, _ arithmetic: Arithmetic, _ addends: inout AddendList) throws {
-    self.table = table
-    self.arithmetic = arithmetic
+    (self.table, self.arithmetic) = (table, arithmetic)
     addend = addends.enroll(table, .listed)
-    seen = Buffer(repeating: 0, count: (table.rows + 63) / 64)
+    seen = RowSet(rows: table.rows)
     placeOfToken = Buffer(repeating: 0, count: table.rows)
     head = Buffer(repeating: -1, count: min(rows, table.rows))
     next = Buffer(repeating: -1, count: rows)
@@ -39,19 +37,8 @@ final class TableGradient {
     throws
   {
     for (rows, gradient) in zip(rows, gradients) {
-      for row in rows.rows {
-        let token = Int(tokens[Int(row)])
-        seen[token >> 6] |= 1 << UInt64(token & 63)
-      }
-      gradient.touched[addend].removeAll(keepingCapacity: true)
-      for word in 0..<seen.count where seen[word] != 0 {
-        var bits = seen[word]
-        while bits != 0 {
-          gradient.touched[addend].append(Int32(word * 64 + bits.trailingZeroBitCount))
-          bits &= bits - 1
-        }
-        seen[word] = 0
-      }
+      for row in rows.rows { seen.insert(tokens[Int(row)]) }
+      seen.drain(into: &gradient.touched[addend])
     }
     try observer.didList(addend)
   }

@@ -10,8 +10,7 @@ package struct Launcher: Equatable, Sendable {
   package let size: Int?
 
   package init(rank: Int, size: Int?) {
-    self.rank = rank
-    self.size = size
+    (self.rank, self.size) = (rank, size)
   }
 
   /// Open MPI; MPICH, Intel MPI and Slurm's PMI; MVAPICH; any PMIx launcher (`srun --mpi=pmix`, PRRTE).

@@ -14,8 +14,7 @@ package struct MPIError: ReportableError, Equatable {
   package var description: String { "\(call): \(text) (code \(code))" }
 
   init(call: String, code: Int32) {
-    self.call = call
-    self.code = code
+    (self.call, self.code) = (call, code)
     let text = withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(MPI_MAX_ERROR_STRING) + 1) { buffer in
       buffer.initialize(repeating: 0)
       var length: Int32 = 0

@@ -18,8 +18,7 @@ package struct BatchPlan: Sendable, Equatable {
     precondition(shards <= sequences && workers <= shards, "more shards than sequences, or workers than shards")
     self.window = window
     self.steps = min(window, steps ?? window)
-    self.sequences = sequences
-    self.workers = workers
+    (self.sequences, self.workers) = (sequences, workers)
     tree = ShardTree(count: shards)
   }
 

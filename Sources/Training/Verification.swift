@@ -26,8 +26,7 @@ package struct Verification: Sendable {
   package let steps: Int
 
   package init(_ configuration: RunConfiguration, steps: Int) {
-    self.configuration = configuration
-    self.steps = steps
+    (self.configuration, self.steps) = (configuration, steps)
   }
 
   /// Runs the steps on threads of this process, from the initial weights. Writes nothing.

@@ -50,8 +50,7 @@ package struct PeerWatch {
   private let beat: Double
 
   package init(rank: Int, workers: [WorkerName], beat: Double, now: Double) {
-    self.rank = rank
-    self.beat = beat
+    (self.rank, self.beat) = (rank, beat)
     peers = workers.map { Peer(worker: $0, changed: now) }
     changed = now
   }

@@ -97,8 +97,7 @@ final class Watchdog: Sendable {
     var ends: [Int32] = [-1, -1]
     guard pipe2(&ends, O_CLOEXEC | O_NONBLOCK) == 0 else { return nil }
     wakeUp = (ends[0], ends[1])
-    self.socket = socket
-    self.neighbours = neighbours
+    (self.socket, self.neighbours) = (socket, neighbours)
     (self.rank, self.activity, self.contacts, self.token) = (rank, activity, contacts, token)
     errors = Mutex(Array(repeating: 0, count: contacts.count))
     warnEvery = Self.warningInterval

@@ -7,8 +7,7 @@ package struct WorkerName: Sendable, Equatable, Codable, CustomStringConvertible
   package let host: String?
 
   package init(rank: Int, host: String?) {
-    self.rank = rank
-    self.host = host
+    (self.rank, self.host) = (rank, host)
   }
 
   package var description: String { host.map { "rank \(rank) on \($0)" } ?? "worker \(rank)" }

@@ -42,8 +42,7 @@ package struct NGramModel: Sendable {
 
   /// Makes a model from tables that are known to be valid.
   init(validVocabularySize vocabularySize: Int, tables: [NGramTable]) {
-    self.vocabularySize = vocabularySize
-    self.tables = tables
+    (self.vocabularySize, self.tables) = (vocabularySize, tables)
     discounts = tables.map { Discounts(of: $0.counts) }
     weights = zip(tables, discounts).map { ContextWeight.all(in: $0, discounts: $1) }
   }
