@@ -2,11 +2,11 @@ import Failures
 import Files
 import Foundation
 
-/// What a run leaves behind when it is resumed from an earlier step: the later checkpoints and their metrics, in a directory
+/// The checkpoints and metrics after the step from which a run is resumed, kept in a directory such as
 /// `abandoned/after-0000000020`.
 ///
-/// While it is filled it has another name. Whether a run that was killed meanwhile had abandoned the line is decided by
-/// `latest` alone: it leads to the step after which the line was abandoned, or it does not yet.
+/// The directory has a temporary name until it is complete. If the run is killed before that, `latest` alone decides
+/// whether the line was abandoned: it was if `latest` already points to the step in the directory's name.
 struct AbandonedLine {
   let path: String
   private let directory: String
@@ -15,7 +15,7 @@ struct AbandonedLine {
   private static let mark = ".unfinished"
   private static let prefix = "after-"
 
-  /// Begins a directory for what comes after `step`.
+  /// Creates the directory, under its temporary name, for what comes after `step`.
   init(directory: String, after step: Int) throws {
     (self.directory, self.step) = (directory, step)
     let folder = Self.folder(of: directory)
@@ -36,7 +36,10 @@ struct AbandonedLine {
 
   private static func folder(of directory: String) -> String { "\(directory)/abandoned" }
 
-  /// Moves the later checkpoints here and gives the directory its name; `latest` and `best` lead elsewhere by now.
+  /// Moves the later checkpoints here and gives the directory its final name. `latest` and `best` must point elsewhere
+  /// by now.
+  ///
+  /// - Returns: the final path of the directory.
   func complete() throws -> String {
     for entry in CheckpointStore.checkpoints(in: directory) where entry.step > step {
       try PosixFile.move(entry.path, over: "\(path)/\(PathName(entry.path).last)")
@@ -46,7 +49,7 @@ struct AbandonedLine {
     let name = String(path.dropLast(Self.mark.count))
     var place = name
     var count = 1
-    // Never over an earlier one.
+    // An earlier abandoned line is never overwritten.
     while access(place, F_OK) == 0 {
       count += 1
       place = "\(name)-\(count)"
@@ -56,8 +59,9 @@ struct AbandonedLine {
     return place
   }
 
-  /// Completes a line that a killed run had abandoned, and drops one that it had only begun to. Returns whether it did the
-  /// former.
+  /// Completes a line that a killed run had abandoned; removes one that it had only begun to abandon.
+  ///
+  /// - Returns: whether a line was completed.
   static func recover(_ directory: String, latest: Int?, traits: FileSystemTraits) throws -> Bool {
     var isComplete = false
     for name in CheckpointStore.names(in: folder(of: directory)) where name.hasPrefix(prefix) && name.hasSuffix(mark) {

@@ -2,7 +2,7 @@ import Files
 import HDF5
 
 extension CheckpointHeader {
-  /// Writes everything, including the groups /training and /optimizer.
+  /// Writes the whole header; creates the groups /training and /optimizer.
   func write(to file: H5File) throws {
     try file.setAttribute("format", SealedFormat.checkpoint.name)
     try file.setAttribute("format_version", SealedFormat.checkpoint.currentVersion)
@@ -80,24 +80,24 @@ extension CheckpointHeader {
 }
 
 extension H5Object {
-  /// The text of an attribute; nil where there is none.
+  /// The text of an attribute; nil if there is none.
   fileprivate func text(_ name: String) throws -> String? { try hasAttribute(name) ? attribute(name) : nil }
 
-  /// The number in an attribute; nil where there is none.
+  /// The number in an attribute; nil if there is none.
   fileprivate func number<Element: H5Element>(_ name: String) throws -> Element? {
     try hasAttribute(name) ? attribute(name, as: Element.self) : nil
   }
 }
 
 extension H5Group {
-  /// Writes a name and numbers as attributes.
+  /// Writes `numbers`, and `name` if given, as attributes.
   fileprivate func write(_ numbers: [String: Double], name: String? = nil) throws {
     precondition(numbers["name"] == nil, "the attribute 'name' is taken")
     if let name { try setAttribute("name", name) }
     for (key, value) in numbers.sorted(by: { $0.key < $1.key }) { try setAttribute(key, value) }
   }
 
-  /// All attributes but the name, as numbers.
+  /// All attributes except `name`.
   fileprivate func numbers() throws -> [String: Double] {
     let keys = try attributeNames().filter { $0 != "name" }
     return try Dictionary(uniqueKeysWithValues: keys.map { ($0, try attribute($0, as: Double.self)) })

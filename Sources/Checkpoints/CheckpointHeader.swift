@@ -1,52 +1,52 @@
 import Foundation
 
-/// All of a checkpoint that is not a tensor or the history: where the run stands, and what it takes to go on.
+/// Everything in a checkpoint except tensors and history: the run's position and what it needs to continue.
 package struct CheckpointHeader: Equatable, Sendable {
-  /// Optimiser steps done.
+  /// Completed optimiser steps.
   package var step: Int
   /// The current epoch, from 0.
   package var epoch: Int
   /// The next window of that epoch, from 0.
   package var window: Int
-  /// The run's seed. With a counter-based generator, seed and step are the whole random state.
+  /// The run's seed. The generator is counter-based, so seed and step are the whole random state.
   package var seed: UInt64
-  /// The generator and what its counters are keyed by, in words.
+  /// A description of the random generator and of its counters' keys.
   package var randomStream: String
-  /// The configuration file's text, YAML.
+  /// The configuration as YAML.
   package var configuration: String
   package var tokenizer: String
   /// The tokens by id.
   package var vocabulary: [String]
-  /// Of a model that gives labels, by id.
+  /// A tagger's labels by id; nil for a language model.
   package var labels: [String]?
-  /// The token that stands for those outside the vocabulary, if there is one.
+  /// The token that replaces words outside the vocabulary, if there is one.
   package var unknownToken: String?
   package var optimizer: String
-  /// What the optimiser keeps beside its slots, such as its count of steps.
+  /// The optimiser's state besides its slots, such as its step count.
   package var optimizerState: [String: Double]
   package var schedule: String
-  /// What the schedule keeps, such as the learning rate after decays or the epochs since the last improvement.
+  /// The schedule's state, such as the learning rate after decays or the epochs since the last improvement.
   package var scheduleState: [String: Double]
   /// The lowest validation loss so far, in nats per token.
   package var bestValidation: Double?
-  /// What else the trainer must know to go on as if it had not stopped, such as sums since the epoch began.
+  /// Other values that the trainer needs to continue as if it had not stopped, such as sums since the epoch began.
   package var trainingState: [String: Double]
-  /// The run that wrote the file; nil in files of version 1, which did not say.
+  /// The run that wrote the file; nil in files of version 1.
   package var run: RunIdentity?
-  /// The validation loss of these very weights, in nats per token; nil if they were not validated. Checkpoints are ranked
-  /// by it.
+  /// The validation loss of these weights, in nats per token, by which checkpoints are ranked; nil if they were not
+  /// validated.
   package var validation: Double?
-  /// SHA-256 of the corpus's content, whatever its shards and path; nil where the file does not say.
+  /// SHA-256 of the corpus's content, independent of its shard files and path; nil if not recorded.
   package var corpusDigest: String?
-  /// The kernels that computed it, such as `AVX-512`; nil in files of version 1.
+  /// The instruction set of the kernels that computed it, such as `AVX-512`; nil in files of version 1.
   package var instructionSet: String?
-  /// What matrix products were computed in, `f32` or `bf16`; nil in files of version 1.
+  /// The precision of matrix products, `f32` or `bf16`; nil in files of version 1.
   package var precision: String?
-  /// Bytes of `metrics.jsonl` that belong to the run up to here; nil in files of version 1.
+  /// The size of `metrics.jsonl` at this checkpoint, in bytes; nil in files of version 1.
   package var metricsBytes: Int?
   /// The program that wrote the file.
   package var creator: String
-  /// When, ISO 8601 in UTC.
+  /// The time of writing, ISO 8601 in UTC.
   package var created: String
 
   package init(
@@ -67,10 +67,10 @@ package struct CheckpointHeader: Equatable, Sendable {
     self.created = created.formatted(.iso8601)
   }
 
-  /// Whether the run still has to make the validation of this step, as its training state says.
+  /// Whether this step still has to be validated, as its training state says.
   package var isValidationDue: Bool { trainingState[Self.validationDue] ?? 0 != 0 }
 
-  /// The key of the training state that is 1 where the validation of this step was broken off, else 0.
+  /// The key in the training state that is 1 if the validation of this step was interrupted, else 0.
   package static let validationDue = "validation_due"
 }
 
@@ -79,13 +79,13 @@ package struct TensorInfo: Equatable, Sendable {
   /// The name as in PyTorch's `named_parameters`, such as `rnn.weight_ih_l0`.
   package var name: String
   package var shape: [Int]
-  /// The order of the gates' blocks of rows, such as `i f g o`; nil where the tensor has none.
+  /// The order of the gates in the rows, such as `i f g o`; nil if the tensor has no gates.
   package var gateOrder: String?
 
   package init(name: String, shape: [Int], gateOrder: String? = nil) {
     (self.name, self.shape, self.gateOrder) = (name, shape, gateOrder)
   }
 
-  /// Values in the tensor.
+  /// The number of values.
   package var count: Int { shape.reduce(1, *) }
 }

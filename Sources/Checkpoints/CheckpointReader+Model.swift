@@ -3,7 +3,7 @@ import Failures
 import Parameters
 
 extension CheckpointReader {
-  /// The vocabulary that the model's token ids belong to.
+  /// The vocabulary of the model's token ids.
   package func vocabulary() throws -> Vocabulary {
     guard let tokenizer = Tokenizer(rawValue: header.tokenizer) else {
       throw Failure(
@@ -13,7 +13,7 @@ extension CheckpointReader {
     return try Vocabulary(tokenizer: tokenizer, tokens: header.vocabulary)
   }
 
-  /// Fills all parameters; their names and shapes must be those of the checkpoint.
+  /// Fills all parameters of `store`, whose names and shapes must match the checkpoint's.
   package func readParameters(into store: ParameterStore) throws {
     for parameter in store.layout.parameters {
       try readParameter(parameter.name, shape: parameter.shape, into: store[parameter])

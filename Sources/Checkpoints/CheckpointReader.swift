@@ -2,29 +2,29 @@ import Failures
 import Files
 import HDF5
 
-/// Reads one checkpoint. HDF5 sees the file only after its seal, and unless told otherwise its digest, were found right.
+/// Reads one checkpoint. HDF5 opens the file only after its seal and, by default, its digest have been checked.
 ///
-/// May be used from several threads. Everything thrown is a `ReportableError` (bad data) that names file and dataset.
+/// Safe to use from several threads. Everything thrown is a `ReportableError` (bad data) that names file and dataset.
 package final class CheckpointReader: Sendable {
   package let path: String
   package let seal: Seal
   package let header: CheckpointHeader
-  /// The parameters, in the order in which they were written.
+  /// The parameters in the order of writing.
   package let parameters: [TensorInfo]
-  /// The names of what the optimiser keeps per weight.
+  /// The names of the optimiser's slots.
   package let slots: [String]
-  /// The states that streams carry, such as `hidden_l0` with shape [streams, hidden size].
+  /// The carried states of the streams, such as `hidden_l0` with shape [streams, hidden size].
   package let streamStates: [TensorInfo]
   private let file: H5File
 
-  /// - Parameter verifyDigest: whether to read the whole file once and compare its digest.
+  /// - Parameter verifyDigest: whether to read the whole file to check its digest.
   package init(path: String, verifyDigest: Bool = true) throws {
     self.path = path
     let bytes = try PosixFile(path)
     seal = try Seal(of: bytes, as: .checkpoint)
     if verifyDigest { try seal.verifyDigest(of: bytes) }
     file = try H5File.open(path)
-    // HDF5 opens by name; it must be the file whose seal was right.
+    // HDF5 opens by name, so make sure that it opened the file whose seal was checked.
     guard bytes.isInPlace else {
       throw Failure(.badData, "another file took its place while it was opened", at: path, remedy: "try again")
     }
@@ -35,8 +35,9 @@ package final class CheckpointReader: Sendable {
     streamStates = try TensorInfo.list(in: file.openGroup("streams")).filter { $0.name != "position" }
   }
 
-  /// Opens what a user calls `latest`, `best`, or by a path (``CheckpointStore/resolve(_:in:)``), also while a run writes
-  /// there: where the link has moved on meanwhile and the old file is gone, the new one is opened.
+  /// Opens `latest`, `best` or a path, as ``CheckpointStore/resolve(_:in:)`` does.
+  ///
+  /// A run may be writing there: if it moves the link and removes the old file meanwhile, the new one is opened.
   package static func open(_ name: String, in directory: String = ".") throws -> CheckpointReader {
     var path = try CheckpointStore.resolve(name, in: directory)
     for _ in 0..<100 {
@@ -51,19 +52,19 @@ package final class CheckpointReader: Sendable {
     return try CheckpointReader(path: path)
   }
 
-  /// Bytes of the file.
+  /// The size of the file in bytes.
   package var fileSize: Int { Seal.size + seal.byteCount }
 
   /// Reads a parameter, row-major.
-  /// - Throws: also if its shape is not `shape`.
+  /// - Throws: also if its shape differs from `shape`.
   package func readParameter(
     _ name: String, shape: [Int], into values: UnsafeMutableBufferPointer<Float>
   ) throws {
     try file.openGroup("parameters").readTensor(name, shape: shape, into: values)
   }
 
-  /// Reads what the optimiser keeps in `slot` for a parameter.
-  /// - Throws: also if its shape is not `shape`.
+  /// Reads an optimiser slot of a parameter.
+  /// - Throws: also if its shape differs from `shape`.
   package func readSlot(
     _ slot: String, parameter: String, shape: [Int], into values: UnsafeMutableBufferPointer<Float>
   ) throws {
@@ -75,21 +76,21 @@ package final class CheckpointReader: Sendable {
     try TensorInfo.list(in: file.openGroup("optimizer").openGroup(slot))
   }
 
-  /// Reads a state that streams carry.
-  /// - Throws: also if its shape is not `shape`.
+  /// Reads a carried state of the streams.
+  /// - Throws: also if its shape differs from `shape`.
   package func readStreamState(
     _ name: String, shape: [Int], into values: UnsafeMutableBufferPointer<Float>
   ) throws {
     try file.openGroup("streams").readTensor(name, shape: shape, into: values)
   }
 
-  /// The position in the split up to which each stream of the global batch has been read; empty if not written.
+  /// The position in the split that each stream has reached, over all workers; empty if not recorded.
   package func streamPositions() throws -> [Int64] {
     let streams = try file.openGroup("streams")
     return try streams.contains("position") ? streams.openDataset("position").read() : []
   }
 
-  /// The metrics up to this checkpoint; empty if they were not written.
+  /// The metrics up to this checkpoint; empty if not recorded.
   package func history() throws -> History {
     guard try file.contains("history") else { return History() }
     let group = try file.openGroup("history")
@@ -101,7 +102,7 @@ package final class CheckpointReader: Sendable {
 extension CheckpointReader {
   /// The validation loss of these weights, in nats per token; nil if they were not validated.
   ///
-  /// A file of version 1 does not say; there it is the validation of the file's own step in its history.
+  /// For a file of version 1, which does not record it, this is the validation of the file's step in the history.
   package func ownValidation() throws -> Double? {
     guard seal.formatVersion == 1 else { return header.validation }
     let table = try history().valid

@@ -21,7 +21,7 @@ extension CheckpointStore {
     (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
   }
 
-  /// The step in a checkpoint's file name.
+  /// The step in a checkpoint's file name; nil if the name is not a checkpoint's.
   static func step(ofFile name: String) -> Int? {
     guard name.hasPrefix("step-"), name.hasSuffix(".h5") else { return nil }
     return Int(name.dropFirst(5).dropLast(3))
@@ -38,16 +38,17 @@ extension CheckpointStore {
     }.sorted { $0.step < $1.step }
   }
 
-  /// The checkpoint behind the run directory's `latest`, or if that link is gone the one with the highest step.
+  /// The checkpoint that `latest` points to or, without that link, the one with the highest step.
   package static func latest(in directory: String) -> String? {
     RunLink(name: "latest", directory: directory).target() ?? checkpoints(in: directory).last?.path
   }
 
-  /// The checkpoint behind the run directory's `best`.
+  /// The checkpoint that `best` points to.
   package static func best(in directory: String) -> String? { RunLink(name: "best", directory: directory).target() }
 
-  /// The path of what a user calls `latest`, `best`, or by a path: of a checkpoint, of a link to one, or of a run directory,
-  /// which means its latest.
+  /// The path of a checkpoint that is named by `latest`, `best` or a path: its own, that of a link to it, or that of a
+  /// run
+  /// directory, which means the latest checkpoint there.
   /// - Throws: `Failure` (bad data) if there is no such checkpoint.
   package static func resolve(_ name: String, in directory: String) throws -> String {
     switch name {
@@ -75,7 +76,7 @@ extension CheckpointStore {
     }
   }
 
-  /// What a link leads to now: the link itself may lead elsewhere between two looks at the file.
+  /// The target of a link at this moment: a run may move the link between two accesses.
   private static func followingLink(_ path: String) -> String {
     guard let target = try? FileManager.default.destinationOfSymbolicLink(atPath: path) else { return path }
     return target.hasPrefix("/") ? target : "\(PathName(path).directory)/\(target)"

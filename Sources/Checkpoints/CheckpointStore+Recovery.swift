@@ -3,10 +3,10 @@ import Files
 import Foundation
 
 extension CheckpointStore {
-  /// Brings a run directory into order after a run that was killed: finishes what it had begun, removes files that it never
-  /// finished, and lets `latest` lead to a checkpoint that was complete but not yet linked.
+  /// Repairs a run directory after a run was killed: completes an abandoned line, removes unfinished files, and points
+  /// `latest` to a checkpoint that was complete but not yet linked.
   ///
-  /// Only for the holder of the directory's lock, and before anything is looked up there.
+  /// The caller must hold the directory's lock and must not have looked up anything there yet.
   /// - Throws: `Failure` (can't write).
   package static func recover(_ directory: String, traits: FileSystemTraits = FileSystemTraits()) throws {
     try sweep(directory)
@@ -15,7 +15,7 @@ extension CheckpointStore {
     guard !isRewinding, let latest = link.target(), let seal = try? Seal(of: latest, as: .checkpoint),
       let run = seal["run"], let step = seal["step"].flatMap({ Int($0) })
     else { return }
-    // A later one of the same run was put in place, and the run was killed before it led `latest` there.
+    // The run may have been killed between completing a later checkpoint and pointing `latest` to it.
     for entry in checkpoints(in: directory).reversed() where entry.step > step {
       guard let seal = try? Seal(of: entry.path, as: .checkpoint), seal["run"] == run,
         (try? seal.verifyDigest(of: entry.path)) != nil
@@ -24,16 +24,18 @@ extension CheckpointStore {
     }
   }
 
-  /// Makes the checkpoint of `step` the latest. Later ones leave the line of this run: they move to a directory of their own
-  /// under `abandoned/`. Earlier ones that need not stay go, as after a checkpoint that is written: a run may have been
-  /// killed in between.
+  /// Makes the checkpoint of `step` the latest and moves later ones to a directory of their own under `abandoned/`.
+  ///
+  /// Also removes surplus earlier checkpoints, as ``didWrite(step:validation:)`` does: a run may have been killed
+  /// before it
+  /// could.
   ///
   /// - Parameters:
   ///   - hasTail: whether metrics are abandoned, even if no checkpoint is.
-  ///   - tail: called with the path of a file to make of those metrics.
-  /// - Returns: that directory; nil where nothing was abandoned.
-  /// - Throws: `Failure` (can't write). Killed at any moment, the directory is either as before or on its way to this, which
-  ///   ``recover(_:)`` completes.
+  ///   - tail: writes those metrics to a file at the path that it is given.
+  /// - Returns: the directory under `abandoned/`; nil if nothing was abandoned.
+  /// - Throws: `Failure` (can't write). If the process is killed at any point, the directory is either unchanged or
+  ///   ``recover(_:)`` completes the change.
   package mutating func rewind(
     to step: Int, hasTail: Bool, savingTail tail: (String) throws -> Void
   ) throws -> String? {
@@ -45,7 +47,7 @@ extension CheckpointStore {
     let line = try AbandonedLine(directory: directory, after: step)
     try tail("\(line.path)/metrics.jsonl")
     try PosixFile.synchronizeDirectory(line.path)
-    // From here on the abandoned line is history.
+    // From here on the line counts as abandoned.
     try link("latest", toStep: step)
     try rank(upTo: step)
     let place = try line.complete()
@@ -53,7 +55,7 @@ extension CheckpointStore {
     return place
   }
 
-  /// Removes what interrupted writers left. Only names that a run makes: the directory may hold files of the user's.
+  /// Removes what interrupted writers left. Only names that a run uses: the directory may hold the user's own files.
   private static func sweep(_ directory: String) throws {
     for folder in [directory, folder(of: directory)] {
       for name in names(in: folder) where isLeftover(name) {

@@ -2,21 +2,21 @@ import Failures
 import Files
 import Foundation
 
-/// The checkpoints of one run directory: their names, which ones stay, and the links `latest` and `best`.
+/// The checkpoints of one run directory: their names, which ones are kept, and the links `latest` and `best`.
 ///
-/// The one worker that holds the directory's lock makes a store; readers find checkpoints with the static functions.
+/// Only the worker that holds the directory's lock creates a store; readers use the static functions.
 package struct CheckpointStore: Sendable {
-  /// The run directory. Its checkpoints are in `checkpoints/`, the links beside that.
+  /// The run directory. It holds the links; the checkpoints are in its `checkpoints/`.
   package let directory: String
-  /// How many of the checkpoints written last stay, beside the best.
+  /// How many of the latest checkpoints are kept, besides the best.
   package let keep: Int
-  /// The checkpoint behind `best`: the one with the lowest validation loss of its own.
+  /// The checkpoint that `best` points to: the one with the lowest validation loss.
   package private(set) var best: Ranked?
-  /// Checkpoints that could not be read when the store was opened, and why. They stay, and are not ranked.
+  /// Checkpoints that could not be read when the store was opened, and why. They are kept but not ranked.
   package private(set) var unreadable: [Unreadable] = []
   let linkKind: RunLink.Kind
 
-  /// A checkpoint with the validation loss that it states.
+  /// A checkpoint and its validation loss.
   package struct Ranked: Equatable, Sendable {
     package let step: Int
     /// Nats per token.
@@ -32,7 +32,7 @@ package struct CheckpointStore: Sendable {
     package let reason: String
   }
 
-  /// Opens the store of a run directory, which is created if need be, after ``recover(_:)``.
+  /// Opens the store of a run directory, which is created if needed. Call ``recover(_:)`` first.
   /// - Throws: `Failure` (can't write).
   package init(directory: String, keep: Int, traits: FileSystemTraits = FileSystemTraits()) throws {
     precondition(keep >= 1, "at least one checkpoint stays")
@@ -48,11 +48,12 @@ package struct CheckpointStore: Sendable {
     try rank()
   }
 
-  /// Where the checkpoint of this step belongs.
+  /// The path for the checkpoint of this step.
   package func path(step: Int) -> String { Self.path(step: step, in: directory) }
 
-  /// Takes note of a checkpoint that is in place: points `latest` to it, and `best` if its validation loss is the lowest,
-  /// then removes those that need not stay.
+  /// Registers a complete checkpoint: points `latest` to it, and `best` if its validation loss is the lowest, then
+  /// removes
+  /// surplus checkpoints.
   /// - Parameter validation: its validation loss in nats per token, if it was validated.
   /// - Throws: `Failure` (can't write).
   package mutating func didWrite(step: Int, validation: Double? = nil) throws {
@@ -64,16 +65,16 @@ package struct CheckpointStore: Sendable {
     try prune()
   }
 
-  /// The checkpoint behind `latest`, or if that link is gone the one with the highest step.
+  /// The checkpoint that `latest` points to or, without that link, the one with the highest step.
   package func latest() -> String? { Self.latest(in: directory) }
 
-  /// The path of what a user calls `latest`, `best`, or by a path.
+  /// The path of a checkpoint that is named by `latest`, `best` or a path.
   /// - Throws: `Failure` (bad data) if there is no such checkpoint.
   package func resolve(_ name: String) throws -> String { try Self.resolve(name, in: directory) }
 }
 
 extension CheckpointStore {
-  /// Finds the best among the checkpoints that are here, each by its own validation loss, and points `best` to it.
+  /// Finds the checkpoint with the lowest validation loss and points `best` to it.
   mutating func rank(upTo last: Int = .max) throws {
     best = nil
     unreadable = []
@@ -93,7 +94,7 @@ extension CheckpointStore {
     }
   }
 
-  /// What the file's seal says of its validation; a file of version 1 is read for it.
+  /// The validation loss in the file's seal; for version 1, in the file itself.
   private static func validation(of entry: Entry) throws -> Double? {
     let seal = try Seal(of: entry.path, as: .checkpoint)
     if seal.formatVersion == 1 { return try CheckpointReader(path: entry.path).ownValidation() }
@@ -104,7 +105,7 @@ extension CheckpointStore {
     try RunLink(name: name, directory: directory).point(to: PathName(path(step: step)).last, as: linkKind)
   }
 
-  /// Removes all but the `keep` checkpoints of the highest steps, the two behind links, and those that can't be read.
+  /// Removes all but the `keep` checkpoints with the highest steps, the two that links point to, and unreadable ones.
   func prune() throws {
     let newestFirst = Self.checkpoints(in: directory).sorted { $0.step > $1.step }
     let spared = [latest(), best.map { path(step: $0.step) }] + unreadable.map(\.path)
@@ -116,7 +117,7 @@ extension CheckpointStore {
   }
 
   private static func reason(_ error: any Error) -> String {
-    // As an error, not as an NSError: on Linux the underlying error is a Swift value.
+    // Not cast to NSError: on Linux the underlying error is a Swift value.
     let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? any Error
     guard let code = (underlying as? POSIXError)?.code else { return error.localizedDescription }
     return String(cString: strerror(code.rawValue))

@@ -1,7 +1,7 @@
 import Failures
 import Files
 
-/// What there is to say about a checkpoint file, also about a damaged one.
+/// What can be said about a checkpoint file, even a damaged one.
 package struct CheckpointSummary: Sendable {
   package let path: String
   /// Bytes.
@@ -9,25 +9,25 @@ package struct CheckpointSummary: Sendable {
   package let seal: Seal
   /// Why the digest is wrong; nil if it is right.
   package let digestFailure: Failure?
-  /// What the file holds; nil if the digest is wrong, since a damaged file is not read any further.
+  /// The file's content; nil if the digest is wrong, since a damaged file is not read any further.
   package let content: Content?
 
   package struct Content: Sendable {
     package let header: CheckpointHeader
     package let parameters: [TensorInfo]
-    /// What the optimiser keeps per weight: the names of its slots.
+    /// The names of the optimiser's slots.
     package let slots: [String]
     package let streamStates: [TensorInfo]
     package let history: History
 
-    /// Values in all parameters.
+    /// The number of values in all parameters.
     package var parameterCount: Int { parameters.reduce(0) { $0 + $1.count } }
   }
 
-  /// - Throws: `ReportableError` (bad data) if the file is missing, foreign, truncated or of a newer version.
+  /// - Throws: `ReportableError` (bad data) if the file is missing, of another format, truncated or of a newer version.
   package init(path: String) throws {
     self.path = path
-    // Opened once: a run that is writing there may remove the name.
+    // Opened only once, since a running training may remove the file.
     let file = try PosixFile(path)
     let seal = try Seal(of: file, as: .checkpoint)
     self.seal = seal

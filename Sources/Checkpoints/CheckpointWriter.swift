@@ -3,12 +3,12 @@ import Files
 import Foundation
 import HDF5
 
-/// Writes one checkpoint: under a temporary name beside `path` until `close()` puts the finished, sealed file in place.
+/// Writes one checkpoint under a temporary name next to `path`; `close()` seals the file and moves it into place.
 ///
-/// A writer that is dropped without `close()`, or whose `close()` throws, leaves nothing behind, and what was at `path`
-/// stays. Everything thrown is a `Failure` (can't write).
+/// A writer that is dropped without `close()`, or whose `close()` throws, leaves no file and does not touch `path`.
+/// Everything thrown is a `Failure` (can't write).
 package struct CheckpointWriter: ~Copyable {
-  /// Where the checkpoint will be.
+  /// The final path of the checkpoint.
   package let path: String
   private let temporaryPath: String
   private let groups: Groups
@@ -16,7 +16,7 @@ package struct CheckpointWriter: ~Copyable {
   private var slots: [String: H5Group] = [:]
   private var isInPlace = false
 
-  /// Begins a checkpoint and writes all but tensors and history.
+  /// Creates the file and writes everything except tensors and history.
   package init(path: String, header: CheckpointHeader) throws {
     let temporaryPath = TemporaryFile.name(for: path)
     let groups: Groups
@@ -35,7 +35,7 @@ package struct CheckpointWriter: ~Copyable {
   }
 
   /// Writes a parameter, row-major, under its PyTorch name.
-  /// - Parameter gateOrder: the order of the gates' blocks of rows, such as `i f g o`, for a recurrent layer's tensor.
+  /// - Parameter gateOrder: for a recurrent layer's tensor, the order of the gates in its rows, such as `i f g o`.
   package mutating func writeParameter(
     _ name: String, shape: [Int], _ values: UnsafeBufferPointer<Float>, gateOrder: String? = nil
   ) throws {
@@ -46,7 +46,7 @@ package struct CheckpointWriter: ~Copyable {
     }
   }
 
-  /// Writes what the optimiser keeps per weight of a parameter, such as the slot `exp_avg`.
+  /// Writes an optimiser slot of a parameter, such as `exp_avg`.
   package mutating func writeSlot(
     _ slot: String, parameter: String, shape: [Int], _ values: UnsafeBufferPointer<Float>
   ) throws {
@@ -58,14 +58,14 @@ package struct CheckpointWriter: ~Copyable {
     }
   }
 
-  /// Writes a state that streams carry from window to window, such as `hidden_l0` with shape [streams, hidden size].
+  /// Writes a carried state of the streams, such as `hidden_l0` with shape [streams, hidden size].
   package mutating func writeStreamState(
     _ name: String, shape: [Int], _ values: UnsafeBufferPointer<Float>
   ) throws {
     try reporting { try Self.write(name, shape: shape, values, in: groups.streams).close() }
   }
 
-  /// Writes the position in the split up to which each stream of the global batch has been read.
+  /// Writes the position in the split that each stream has reached, over all workers.
   package mutating func writeStreamPositions(_ positions: [Int64]) throws {
     try reporting { try Self.write("position", positions, in: groups.streams) }
   }
@@ -86,7 +86,7 @@ package struct CheckpointWriter: ~Copyable {
     }
   }
 
-  /// Finishes the file, seals it with its digest and puts it in place, all of it on the disk when this returns.
+  /// Completes the file, seals it with its digest and moves it into place. Everything is on disk on return.
   package consuming func close() throws {
     do {
       try groups.file.close()
@@ -101,7 +101,7 @@ package struct CheckpointWriter: ~Copyable {
 }
 
 extension CheckpointWriter {
-  /// The open file and the groups that tensors go to.
+  /// The open file and the groups for tensors.
   private struct Groups {
     let file: H5File
     let parameters: H5Group
@@ -133,7 +133,7 @@ extension CheckpointWriter {
       remedy: "checkpoints written before are untouched; make room or give access, then continue with --resume latest")
   }
 
-  /// Removes a temporary file; the blocks of an emptied file are free at once, even if the library still has it open.
+  /// Removes a temporary file. Truncating it first frees its blocks even while the HDF5 library still has it open.
   private static func remove(_ path: String) {
     _ = truncate(path, 0)
     _ = unlink(path)
@@ -154,7 +154,7 @@ extension CheckpointWriter {
     try group.createDataset(name, values, storage: storage).close()
   }
 
-  /// Chunks of about a mebibyte: whole rows, each chunk with a checksum. Not compressed, since weights hardly shrink.
+  /// Chunks of whole rows, about 1 MiB each, with checksums. Not compressed, since weights hardly shrink.
   private static func storage(_ shape: [Int], elementSize: Int) -> H5Storage {
     guard !shape.isEmpty else { return .contiguous }
     let row = max(1, shape.dropFirst().reduce(1, *))

@@ -1,4 +1,4 @@
-/// The run so far, as metrics over time: one table of training steps, one of validations.
+/// The metrics of a run so far: a table of training steps and a table of validations.
 package struct History: Equatable, Sendable {
   package var train: HistoryTable
   package var valid: HistoryTable
@@ -8,7 +8,7 @@ package struct History: Equatable, Sendable {
   }
 }
 
-/// Named columns of one length.
+/// Named columns of equal length.
 package struct HistoryTable: Equatable, Sendable {
   package enum Values: Equatable, Sendable {
     case integers([Int64])
@@ -21,7 +21,7 @@ package struct HistoryTable: Equatable, Sendable {
       }
     }
 
-    /// One value, whole numbers included.
+    /// The value in a row; integers are converted.
     package subscript(row: Int) -> Double {
       switch self {
       case .integers(let values): Double(values[row])
@@ -41,7 +41,7 @@ package struct HistoryTable: Equatable, Sendable {
 
   package private(set) var columns: [Column]
 
-  /// - Precondition: the columns have one length and different names.
+  /// - Precondition: the columns have equal lengths and different names.
   package init(_ columns: [Column] = []) {
     precondition(Set(columns.map(\.values.count)).count <= 1, "the columns of a table have one length")
     precondition(Set(columns.map(\.name)).count == columns.count, "the columns of a table have different names")

@@ -3,13 +3,14 @@ import Files
 import Foundation
 import HDF5
 
-/// Weights to start from: a Lockstep checkpoint, a run directory (its latest), or an HDF5 file with one dataset per tensor
-/// under PyTorch's names, at `/NAME` or `/parameters/NAME`, as h5py writes it from `named_parameters()`.
+/// Weights to start from: a Lockstep checkpoint, the latest one in a run directory, or an HDF5 file with one dataset
+/// per
+/// tensor, named as in PyTorch's `named_parameters()`, at `/NAME` or `/parameters/NAME`.
 package final class InitialParameters: Sendable {
   package let path: String
-  /// The tensors, in the file's order, under the names that a model without wrappers has.
+  /// The tensors in the file's order, named without the wrapper's prefix.
   package let parameters: [TensorInfo]
-  /// Whether each name in the file begins with `module.`, as PyTorch's DistributedDataParallel leaves it.
+  /// Whether every name in the file begins with `module.`, the prefix that PyTorch's DistributedDataParallel adds.
   package let isWrapped: Bool
   private let file: H5File
   private let group: H5Group
@@ -41,7 +42,7 @@ package final class InitialParameters: Sendable {
   }
 
   /// Reads a tensor, row-major, converted to single precision.
-  /// - Throws: `ReportableError` (bad data) if it is missing or its shape is not `shape`.
+  /// - Throws: `ReportableError` (bad data) if it is missing or its shape differs from `shape`.
   package func read(_ name: String, shape: [Int], into values: UnsafeMutableBufferPointer<Float>) throws {
     guard parameters.contains(where: { $0.name == name }) else {
       throw Failure(
@@ -52,7 +53,7 @@ package final class InitialParameters: Sendable {
   }
 
   /// Reads a tensor and checks that all its values are finite in single precision.
-  /// - Throws: as ``read(_:shape:into:)``, and where they are not, with the first place.
+  /// - Throws: as ``read(_:shape:into:)``, and with the index of the first value that is not finite.
   package func readFinite(_ name: String, shape: [Int], into values: UnsafeMutableBufferPointer<Float>) throws {
     try read(name, shape: shape, into: values)
     guard let first = values.firstIndex(where: { !$0.isFinite }) else { return }
@@ -66,12 +67,12 @@ package final class InitialParameters: Sendable {
       remedy: "give weights that are finite numbers below 3.4e38")
   }
 
-  /// The configuration that the weights were trained under; nil where the file has none.
+  /// The configuration that the weights were trained with; nil if the file has none.
   package func configuration() throws -> String? {
     try file.contains("config") && file.isDataset("config") ? file.openDataset("config").readText() : nil
   }
 
-  /// The tokens that rows of the embedding stand for, and the tokenizer's name; nil where the file does not say.
+  /// The tokeniser's name and the token of each embedding row; nil if the file has no vocabulary.
   package func vocabulary() throws -> (tokenizer: String, tokens: [String])? {
     guard try file.contains("vocabulary"), try file.isDataset("vocabulary") else { return nil }
     let dataset = try file.openDataset("vocabulary")
@@ -79,15 +80,15 @@ package final class InitialParameters: Sendable {
     return (try dataset.attribute("tokenizer"), try dataset.readTexts())
   }
 
-  /// The labels that rows of the output stand for; nil where the file does not say.
+  /// The label of each output row; nil if the file has none.
   package func labels() throws -> [String]? {
-    // In a foreign file a dataset of this name may be anything.
+    // In a file of another program a dataset of this name may be anything.
     guard try vocabulary() != nil, try file.contains("labels"), try file.isDataset("labels") else { return nil }
     return try file.openDataset("labels").readTexts()
   }
 
-  /// The file that a path means: itself, or where it is a run directory its latest checkpoint.
-  /// - Throws: `Failure` (bad data) for a directory without one.
+  /// The file that `path` means: itself or, for a run directory, its latest checkpoint.
+  /// - Throws: `Failure` (bad data) for a directory without a checkpoint.
   package static func file(at path: String) throws -> String {
     var isDirectory: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue else {
@@ -100,7 +101,7 @@ package final class InitialParameters: Sendable {
     return latest
   }
 
-  /// Checks the seal. Someone who has edited the weights learns how to say so.
+  /// Checks the seal; the error tells a user who edited the weights on purpose how to remove it.
   private static func verify(_ path: String) throws {
     do {
       try Seal(of: path, as: .checkpoint).verifyDigest(of: path)
@@ -116,14 +117,14 @@ package final class InitialParameters: Sendable {
     do {
       file = try H5File.open(path)
     } catch let error as H5Error {
-      // The library's "file signature not found" is no help to someone who has mixed up two paths.
+      // HDF5's "file signature not found" does not help a user who mixed up two paths.
       let beginning = try PosixFile(path).read(Seal.hdf5Signature.count, at: 0)
       guard beginning != Seal.hdf5Signature else { throw error }
       throw Failure(
         .badData, "is not an HDF5 file", at: path,
         remedy: "give a checkpoint, or a file with one dataset per parameter, such as h5py writes")
     }
-    // Another program's user block is ignored; our own, empty, is a checkpoint that was never finished.
+    // Another program's user block is ignored; our own, if empty, marks an unfinished checkpoint.
     if try file.hasAttribute("format"), try file.attribute("format") == SealedFormat.checkpoint.name,
       try Seal.isPending(in: PosixFile(path))
     {

@@ -6,14 +6,14 @@ import HDF5
 import Models
 
 extension SealedFormat {
-  /// A file with an n-gram model.
+  /// An n-gram model's file.
   package static let nGramModel = SealedFormat(
     name: "lockstep n-gram model", currentVersion: 1, noun: "n-gram model",
     remedy: "run 'lockstep baseline' with --output again")
 }
 
-/// An n-gram model in a sealed HDF5 file: `/vocabulary` as in a checkpoint, and for n-grams of k tokens `/ngrams/k` with
-/// the arrays of ``NGramTable``.
+/// An n-gram model in a sealed HDF5 file: `/vocabulary` as in a checkpoint, and `/ngrams/k` with the arrays of the
+/// ``NGramTable`` of k-token n-grams.
 package struct NGramFile {
   package let path: String
   package let seal: Seal
@@ -22,7 +22,7 @@ package struct NGramFile {
   package let creator: String
   package let created: String
 
-  /// - Throws: ``Failure`` (bad data) where the file is missing, damaged, or holds no model.
+  /// - Throws: ``Failure`` (bad data) if the file is missing, damaged or holds no model.
   package init(path: String) throws {
     self.path = path
     let bytes = try PosixFile(path)
@@ -61,9 +61,9 @@ package struct NGramFile {
     }
   }
 
-  /// Writes a model: under a temporary name until it is whole.
+  /// Writes a model, under a temporary name until it is complete.
   ///
-  /// - Throws: ``Failure`` (can't write); what was at `path` stays then.
+  /// - Throws: ``Failure`` (can't write); `path` is then unchanged.
   package static func write(_ model: NGramModel, _ vocabulary: Vocabulary, to path: String) throws {
     let temporary = TemporaryFile.name(for: path)
     do {

@@ -1,15 +1,15 @@
-/// Which run a directory and its files belong to.
+/// Identifies the run that a directory and its files belong to.
 ///
-/// Made once, when a run starts, and carried by its configuration, metrics and checkpoints. Resuming in an empty directory
-/// is a fork: a run of its own that knows where it came from.
+/// Created once, when a run starts, and recorded in its configuration, metrics and checkpoints. Resuming in an empty
+/// directory makes a fork: a new run that records its parent.
 package struct RunIdentity: Equatable, Hashable, Sendable {
-  /// 16 hexadecimal digits, drawn at random.
+  /// 16 random hexadecimal digits.
   package let id: String
-  /// Where a fork came from; nil for a run that started from initial weights.
+  /// Where a fork started; nil for a run that started from initial weights.
   package let parent: Parent?
 
   package struct Parent: Equatable, Hashable, Sendable {
-    /// The run's identity; nil if its checkpoint is of version 1, which has none.
+    /// The parent's id; nil if its checkpoint is of version 1, which has none.
     package let run: String?
     package let step: Int
 
@@ -22,7 +22,7 @@ package struct RunIdentity: Equatable, Hashable, Sendable {
     (self.id, self.parent) = (id, parent)
   }
 
-  /// A new run's.
+  /// A new random identity.
   package static func make(parent: Parent? = nil) -> RunIdentity {
     let digits = String(UInt64.random(in: 0...UInt64.max), radix: 16)
     return RunIdentity(id: String(repeating: "0", count: 16 - digits.count) + digits, parent: parent)

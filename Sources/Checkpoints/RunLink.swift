@@ -2,9 +2,9 @@ import Failures
 import Files
 import Foundation
 
-/// `latest` or `best` of a run directory: a name that leads to one of its checkpoints, and that h5py opens like one.
+/// `latest` or `best` in a run directory: a link to one of its checkpoints, which h5py can open like the checkpoint.
 struct RunLink {
-  /// What the name is, by what the file system can do.
+  /// The kind of link, depending on the file system's abilities.
   enum Kind: Sendable {
     case symbolic, hard, copy
 
@@ -18,13 +18,13 @@ struct RunLink {
 
   private var path: String { "\(directory)/\(name)" }
 
-  /// Whether there is something of this name, wherever it leads.
+  /// Whether the name exists, even as a dangling link.
   var isPresent: Bool {
     var status = stat()
     return lstat(path, &status) == 0
   }
 
-  /// The checkpoint that the name leads to; nil if there is none.
+  /// The checkpoint that the link points to; nil if there is none.
   func target() -> String? {
     if let target = try? FileManager.default.destinationOfSymbolicLink(atPath: path) {
       let path = target.hasPrefix("/") ? target : "\(directory)/\(target)"
@@ -35,16 +35,16 @@ struct RunLink {
     return CheckpointStore.checkpoints(in: directory).last { isSame($0.path, status) }?.path ?? path
   }
 
-  /// The step of that checkpoint.
+  /// The step of the ``target()``.
   func step() -> Int? { target().flatMap { CheckpointStore.step(ofFile: PathName($0).last) } }
 
-  /// Leads the name to a checkpoint of the directory, atomically.
+  /// Points the link to a checkpoint of the directory, atomically.
   func point(to checkpoint: String, as kind: Kind) throws {
     let temporary = TemporaryFile.name(for: path)
     let file = "\(CheckpointStore.folder(of: directory))/\(checkpoint)"
     do {
       switch kind {
-      // Relative, so that the run can be moved.
+      // Relative, so that the run directory can be moved.
       case .symbolic: try check(symlink("checkpoints/\(checkpoint)", temporary))
       case .hard: try check(link(file, temporary))
       case .copy: try TemporaryFile.copy(file, to: temporary)
@@ -54,7 +54,7 @@ struct RunLink {
       _ = unlink(temporary)
       throw error
     }
-    // Renaming one name of a file over another of its names leaves both.
+    // rename(2) of one hard link over another of the same file does nothing.
     if kind == .hard { _ = unlink(temporary) }
     try PosixFile.synchronizeDirectory(directory)
   }
@@ -69,7 +69,7 @@ struct RunLink {
     guard status == 0 else { throw Failure.posix(.cannotWrite, "the link can't be made", at: path) }
   }
 
-  /// Whether the file is the same one, or a copy.
+  /// Whether `other` is the same file or a copy of it.
   private func isSame(_ other: String, _ status: stat) -> Bool {
     var there = stat()
     guard stat(other, &there) == 0 else { return false }

@@ -1,7 +1,7 @@
 import Files
 
 extension SealedFormat {
-  /// A checkpoint file.
+  /// A checkpoint's file.
   package static let checkpoint = SealedFormat(
     name: "lockstep checkpoint", currentVersion: 2, noun: "checkpoint",
     remedy: "use another checkpoint of the run, or restore this one from a copy",
@@ -12,7 +12,7 @@ extension SealedFormat {
 }
 
 extension CheckpointHeader {
-  /// What a run directory must know of each of its checkpoints, without opening them all.
+  /// What the store of a run directory reads from each checkpoint without opening it as HDF5.
   var sealNotes: [Seal.Note] {
     [Seal.Note("step", "\(step)")] + [run.map { Seal.Note("run", $0.id) }].compactMap { $0 }
       + [validation.map { Seal.Note("validation", "\($0)") }].compactMap { $0 }

@@ -2,7 +2,7 @@ import Failures
 import HDF5
 
 extension TensorInfo {
-  /// The datasets of numbers in a group, in the file's order.
+  /// The numeric datasets of a group, in the file's order.
   static func list(in group: H5Group) throws -> [TensorInfo] {
     try group.links().compactMap { name in
       guard try group.isDataset(name) else { return nil }
@@ -15,7 +15,8 @@ extension TensorInfo {
 }
 
 extension H5Group {
-  /// Reads a tensor that must have this shape, converted to single precision.
+  /// Reads a tensor of the given shape, converted to single precision.
+  /// - Throws: also if its shape differs from `shape`.
   func readTensor(_ name: String, shape: [Int], into values: UnsafeMutableBufferPointer<Float>) throws {
     precondition(values.count == shape.reduce(1, *), "as many values as the shape has places")
     let dataset = try openDataset(name)

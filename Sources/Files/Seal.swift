@@ -225,7 +225,8 @@ extension Seal {
     // Another kind of sealed file says what it is; its checksum tells it from a damaged first line.
     if block.starts(with: Array("lockstep ".utf8)), (try? lines(of: block, format, path: file.path)) != nil {
       let kind = String(decoding: block.prefix { $0 != 0x0A }, as: UTF8.self)
-      return Failure(.badData, "is a '\(kind)', not a Lockstep \(format.noun)", at: file.path)
+      return Failure(
+        .badData, "is a '\(kind)', not a Lockstep \(format.noun)", at: file.path, remedy: "name a \(format.noun)")
     }
     if try isPending(in: file) {
       return Failure(

@@ -43,11 +43,16 @@ package final class TaggingTask: SequenceTask {
     let architecture = configuration.taggerArchitecture(
       vocabularySize: corpus.vocabulary.count, labels: corpus.labels.count)
     self.architecture = architecture
-    let plan = try group.agreeing { try Self.plan(train, configuration, group, corpus) }
+    let (plan, validPlan) = try group.agreeing {
+      (try Self.plan(train, configuration, group), try valid.map { try Self.plan($0, configuration, group) })
+    }
+    let bytes = [plan, validPlan].compactMap { $0 }.reduce(0) { $0 + Self.batchBytes($1, rank: group.rank) }
     budget = try .training(
       group, configuration, architecture, plan,
-      data: architecture.scorerBytes(plan, rank: group.rank, precision: configuration.training.precision)
-        + 24 * plan.mostRows(of: group.rank),
+      data: bytes
+        + (validPlan.map {
+          architecture.scorerBytes($0, rank: group.rank, precision: configuration.training.precision)
+        } ?? 0),
       resuming: checkpoint != nil, remedy: "use a smaller data.batch or model, or more hosts")
     var loaded: String?
     ownReplica = try Replica(
@@ -57,16 +62,13 @@ package final class TaggingTask: SequenceTask {
     batch = source.makeBatch()
     evaluator = try group.agreeing { [weights = ownReplica.weights] in
       try StopSignal.check()
-      return try valid.map {
-        try .tagging(
-          group, architecture, weights, $0, batch: configuration.data.batch,
-          shards: configuration.training.gradientShards)
-      }
+      guard let valid, let validPlan else { return nil }
+      return try .tagging(group, architecture, weights, valid, validPlan)
     }
   }
 
   private static func plan(
-    _ split: LabelledSplit, _ configuration: RunConfiguration, _ group: any WorkerGroup, _ corpus: CorpusReader
+    _ split: LabelledSplit, _ configuration: RunConfiguration, _ group: any WorkerGroup
   ) throws -> BatchPlan {
     let size = configuration.data.batch
     guard size <= RunConfiguration.mostPositions / split.longest else {
@@ -80,6 +82,11 @@ package final class TaggingTask: SequenceTask {
   }
 
   package var uninformedLoss: Double { log(Double(corpus.labels.count)) }
+  /// Tokens and labels of a batch, and the lists of its rows.
+  private static func batchBytes(_ plan: BatchPlan, rank: Int) -> Int {
+    3 * MemoryLayout<Int32>.stride * plan.mostRows(of: rank)
+  }
+
   package func steps(epoch: Int, index: Int) -> Int { source.steps(epoch: epoch, index: index) }
 
   // The splits are held in memory, and their digests were compared as they were read.
@@ -128,15 +135,12 @@ extension TaggingTask {
 extension Evaluator where Input == Sentences {
   /// The loss and accuracy of a tagger.
   ///
-  /// - Parameters:
-  ///   - batch: sentences that are computed together, over all workers.
-  ///   - shards: parts that losses are summed in; at least as many as workers, and no more than `batch`.
+  /// - Parameter plan: of batches of sentences as long as the split's longest.
   package static func tagging(
     _ group: any WorkerGroup, _ architecture: TaggerArchitecture, _ weights: PackedParameters, _ split: LabelledSplit,
-    batch: Int, shards: Int
+    _ plan: BatchPlan
   ) throws -> Evaluator {
-    let plan = BatchPlan(window: split.longest, sequences: batch, shards: shards, workers: group.count)
-    return Evaluator(
+    Evaluator(
       group, SequenceBatches(split, plan, rank: group.rank, seed: nil), plan,
       try TaggerScorer(architecture, weights, plan, rank: group.rank), reading: 0..<split.count
     ) { batch, answers in

@@ -173,8 +173,7 @@ struct EvaluateCommand: WorkerCommand {
       own: architecture.scorerBytes(plan, rank: group.rank, precision: precision),
       remedy: "use a machine with more memory")
     let evaluator = try group.agreeing {
-      try Evaluator.tagging(
-        group, architecture, weights, sentences, batch: Self.sentences, shards: Self.sentences)
+      try Evaluator.tagging(group, architecture, weights, sentences, plan)
     }
     return try run(evaluator, group)
   }

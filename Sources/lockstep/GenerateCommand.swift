@@ -46,6 +46,11 @@ struct GenerateCommand: ParsableCommand {
     guard length >= 0 else {
       throw Failure(.usage, "can't write \(length) tokens", at: "--length", remedy: "give 0 or more")
     }
+    if (try? Seal.isPresent(in: checkpoint, as: .nGramModel)) == true {
+      throw Failure(
+        .badData, "is an n-gram model, not a recurrent language model", at: checkpoint,
+        remedy: "name a checkpoint of a run with task language_model")
+    }
     let arithmetic = try kernels.arithmetic()
     let sampler = try Sampler(temperature: temperature, topK: topK, topP: topP, seed: seed)
     let reader = try CheckpointReader.open(checkpoint)

@@ -91,7 +91,7 @@ extension EndToEndTests {
       ] {
         #expect(
           try workspace.fail(65, arguments)
-            == "error: \(name): is a 'lockstep corpus \(kind)', not a Lockstep checkpoint")
+            == "error: \(name): is a 'lockstep corpus \(kind)', not a Lockstep checkpoint; name a checkpoint")
       }
       // A checkpoint without its first block is plain HDF5, whose tensors can be listed but not trusted.
       try write(try workspace.bytes("run/latest").dropFirst(512), workspace, "tensors.h5")

@@ -53,6 +53,31 @@ extension EndToEndTests {
       #expect(abs(figure - peak) <= max(0.1 * peak, 16 * 1_048_576), "\(figure / 1_048_576) MiB, \(peak / 1_048_576)")
     }
 
+    /// Also where the longest sentence is one of the validation split.
+    @Test(arguments: [["model.dropout": "0.3"], ["optimizer.name": "sgd", "model.cell": "gru"]])
+    func theFigureIsWhatATaggerTakes(_ changes: [String: String]) throws {
+      let workspace = try Workspace()
+      for (name, longest) in [("train", 150), ("valid", 300)] {
+        let sentences = [longest, 30, 30, 30].map { length in
+          (0..<length).map { "w\($0 * length % 9973)\tL\($0 % 5)\n" }.joined()
+        }
+        try workspace.write(
+          Array(repeating: sentences, count: 30).joined().joined(separator: "\n"), to: "\(name).tsv")
+      }
+      try workspace.succeed([
+        "prepare", "train.tsv", "--valid", "valid.tsv", "--task", "tagging", "--output", "corpus",
+      ])
+      try workspace.configureTagger(
+        [
+          "model.hidden_size": "256", "model.embedding_size": "200", "data.batch": "64", "training.epochs": "1",
+          "training.steps": nil,
+        ].merging(changes) { $1 })
+      let outcome = try workspace.succeed(["train", "run.yaml"])
+      let figure = try #require(Self.bytes(after: "memory: ", in: outcome.standardError))
+      let peak = try #require(Self.bytes(after: "peak memory ", in: outcome.standardOutput))
+      #expect(abs(figure - peak) <= max(0.1 * peak, 16 * 1_048_576), "\(figure / 1_048_576) MiB, \(peak / 1_048_576)")
+    }
+
     /// Words or characters at random, each of the vocabulary at least once.
     private static func prepare(_ workspace: Workspace, vocabulary: Int) throws {
       let isText = vocabulary > 1000

@@ -92,12 +92,12 @@ extension EndToEndTests {
         workspace.read("run/metrics.jsonl"), workspace.read("run/config.yaml"), workspace.names(in: "run")
       )
       let message = try workspace.fail(73, Self.train + ["--resume", "A/latest"], .threads(2))
-      #expect(message.contains("run: the directory holds another run") && message.contains("run.directory=DIR"))
+      #expect(message.contains("run: the directory belongs to a different run") && message.contains("run.directory=DIR"))
       #expect(try workspace.fail(73, Self.train).contains("there is a run in this directory already"))
       // The same run's, but not of this directory: history has one line.
       try workspace.copy(name(20), to: "kept.h5")
       try FileManager.default.removeItem(atPath: workspace.file(name(20)))
-      #expect(try workspace.fail(73, Self.train + ["--resume", "kept.h5"]).contains("is not one of those"))
+      #expect(try workspace.fail(73, Self.train + ["--resume", "kept.h5"]).contains("is not in this run's directory"))
       let after = try (
         workspace.read("run/metrics.jsonl"), workspace.read("run/config.yaml"), workspace.names(in: "run")
       )
@@ -192,7 +192,7 @@ extension EndToEndTests {
       // At its end there is nothing to do, and that is said.
       let again = try train("--resume", "auto", "--set", "training.steps=30")
       #expect(again.standardError.contains("nothing is left to train: the run has its 30 steps"))
-      #expect(!whole.standardError.contains("nothing was left"))
+      #expect(!whole.standardError.contains("nothing is left"))
       // What can't be read is no reason to begin anew.
       try Data("lockstep checkpoint\n".utf8).write(to: URL(fileURLWithPath: workspace.file(name(30))))
       #expect(try workspace.fail(65, Self.train + ["--resume", "auto"]).contains("truncated"))
