@@ -92,7 +92,8 @@ extension EndToEndTests {
         workspace.read("run/metrics.jsonl"), workspace.read("run/config.yaml"), workspace.names(in: "run")
       )
       let message = try workspace.fail(73, Self.train + ["--resume", "A/latest"], .threads(2))
-      #expect(message.contains("run: the directory belongs to a different run") && message.contains("run.directory=DIR"))
+      #expect(
+        message.contains("run: the directory belongs to a different run") && message.contains("run.directory=DIR"))
       #expect(try workspace.fail(73, Self.train).contains("there is a run in this directory already"))
       // The same run's, but not of this directory: history has one line.
       try workspace.copy(name(20), to: "kept.h5")
