@@ -1,12 +1,12 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// Debian and Ubuntu ship pkg-config files under these names; another MPI or HDF5 is chosen by the environment,
-// for example LOCKSTEP_MPI=mpich LOCKSTEP_HDF5=hdf5 swift build.
+// The pkg-config names of Debian and Ubuntu. The environment selects another MPI or HDF5, for example
+// LOCKSTEP_MPI=mpich LOCKSTEP_HDF5=hdf5 swift build.
 let mpiPackage = Context.environment["LOCKSTEP_MPI"] ?? "ompi-c"
 let hdf5Package = Context.environment["LOCKSTEP_HDF5"] ?? "hdf5-serial"
 
-// Continuous integration sets LOCKSTEP_STRICT=1: then a warning fails the build.
+// Continuous integration sets LOCKSTEP_STRICT=1, which turns warnings into errors.
 let strict = Context.environment["LOCKSTEP_STRICT"] == "1"
 let swiftSettings: [SwiftSetting] = strict ? [.treatAllWarnings(as: .error)] : []
 
@@ -27,12 +27,13 @@ let package = Package(
   name: "lockstep",
   products: [
     .executable(name: "lockstep", targets: ["lockstep"]),
-    // Tests preload it into processes; as a product it is built with them.
+    // Preloaded into processes by tests; a product, so that it is built with them.
     .library(name: "fault-shim", type: .dynamic, targets: ["FaultShim"]),
   ],
   // Exact versions, so that every machine builds the same program: workers compare their builds before they train, and
-  // help texts come from the argument parser. They are named here because Package.resolved is not kept: it records
-  // revisions, which hold for one mirror of a package only. Raise a version on purpose, with the tests.
+  // help texts come from the argument parser. They are pinned here because Package.resolved is not under version
+  // control:
+  // it records revisions, which are valid for one mirror of a package only. Upgrade deliberately, and run the tests.
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
     .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
@@ -45,7 +46,7 @@ let package = Package(
     .systemLibrary(name: "CLinux"),
     .target(name: "CArguments"),
     .target(name: "CProgram"),
-    // Unoptimised C is two orders of magnitude slower, so these kernels are optimised in debug builds too.
+    // Optimised in debug builds too: unoptimised C is two orders of magnitude slower.
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3", "-fno-math-errno"])]),
 
     room("Failures", []),
@@ -93,7 +94,7 @@ let package = Package(
 
     tests("HDF5Tests", ["TestSupport", "HDF5", "CHDF5", "Failures"]),
     tests("CheckpointsTests", ["TestSupport", "Checkpoints", "Files", "HDF5", "Failures", crypto]),
-    // The scenarios themselves are a library, so that tests run them on threads as well.
+    // A library, so that tests can run the scenarios on threads too.
     .target(
       name: "WorkerScenarios",
       dependencies: [
@@ -137,7 +138,7 @@ let package = Package(
         logging,
       ]),
 
-    // What models are compared with: the same in scalar loops and double precision.
+    // Reference implementations for tests, in scalar loops and double precision.
     .target(
       name: "ReferenceModels", dependencies: ["Models", "Layers", "Kernels", "Parameters"],
       path: "Tests/ReferenceModels", swiftSettings: swiftSettings),

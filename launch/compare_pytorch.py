@@ -12,14 +12,14 @@ import statistics
 import subprocess
 import sys
 
-SIZES = {  # as `lockstep benchmark --size`
+SIZES = {  # as in `lockstep benchmark --size`
     "S": dict(layers=2, hidden=200, embedding=200, vocabulary=10000, streams=20, window=20),
     "M": dict(layers=2, hidden=650, embedding=650, vocabulary=10000, streams=20, window=35),
     "L": dict(layers=2, hidden=1500, embedding=1500, vocabulary=10000, streams=20, window=35),
     "C": dict(layers=3, hidden=512, embedding=512, vocabulary=128, streams=64, window=64),
     "W": dict(layers=3, hidden=1150, embedding=400, vocabulary=33278, streams=40, window=70),
 }
-# name: (Lockstep's precision, workers of Lockstep, peer's options, preload the fast allocator and OpenMP)
+# name: (Lockstep's precision, Lockstep's workers, options of pytorch_peer.py, whether to preload allocator and OpenMP)
 ROWS = {
     "f32-default": ("f32", 1, [], False),
     "f32-tuned": ("f32", 1, ["--matmul", "medium"], True),

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# What the scripts of launch/ share; it is sourced, not started. The one list of packages is here.
+# Shared code of the scripts in launch/, which source it. It has the only list of required packages.
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
-# Open MPI refuses to start as root, which is what containers and CI machines are, unless told twice.
+# Containers and CI machines run as root, which Open MPI refuses unless both variables are set.
 if [ "$(id -u)" -eq 0 ]; then
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
@@ -15,12 +15,12 @@ fail() {
   exit 1
 }
 
-# The packages of Debian and Ubuntu, under names that do not change with the release.
+# Lists the required packages, by names that are the same in all releases of Debian and Ubuntu.
 packages() {
-  # Swift's own needs: to start (the libraries of curl, ncurses, sqlite, XML), to fetch packages and to link.
+  # For Swift: libraries for the toolchain (curl, ncurses, sqlite, XML), and tools to fetch packages and to link.
   printf '%s\n' binutils ca-certificates g++ git libcurl4-openssl-dev libncurses-dev libsqlite3-dev libxml2-dev pkg-config
-  # Lockstep's: messages and files (see LOCKSTEP_MPI and LOCKSTEP_HDF5 in Package.swift). A library
-  # that goes by another name than Debian's is the user's own, and nothing of Debian's is to be put beside it.
+  # For Lockstep: MPI and HDF5 (see LOCKSTEP_MPI and LOCKSTEP_HDF5 in Package.swift). Any other name means a library
+  # of the user's own, which must not be mixed with Debian's.
   case "${LOCKSTEP_MPI:-ompi-c}" in
     ompi | ompi-c) printf '%s\n' libopenmpi-dev openmpi-bin ;;
     mpich) printf '%s\n' libmpich-dev mpich ;;
@@ -60,7 +60,7 @@ install_packages() {
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" </dev/null >&2
 }
 
-# Swift is not a package of Debian's, and replacing somebody's toolchain is not ours to do: find it, or say how to get it.
+# Debian has no Swift package, and a user's toolchain must not be replaced: find Swift, or explain how to install it.
 find_swift() {
   local directory
   for directory in "${SWIFTLY_BIN_DIR:-${HOME:-/root}/.local/share/swiftly/bin}" /opt/swift/usr/bin /usr/local/swift/usr/bin; do
@@ -84,30 +84,33 @@ check_swift_version() {
   fi
 }
 
-# All that must be there before anything can be built.
+# Ensures that everything needed for a build is installed.
 prepare_machine() {
   find_swift
   install_packages
   check_swift_version
 }
 
-# Builds with a sanitizer, beside the usual build, and runs the tests that say something under it.
+# Builds with a sanitizer in a separate directory and runs the tests that are useful with it.
 sanitized_tests() { # address|undefined|thread, arguments of swift test
   local sanitizer=$1 build=() tests=() known=$PWD/Tests/Sanitizers
   shift
   case $sanitizer in
     address)
       build=(--sanitize=address)
-      # Memory that a process still has at its end is mostly that of MPI's plug-ins, which have been unloaded by then and
-      # can't be told from others: what grows is found by the tests that hold the memory of a run to a figure. A request for
-      # more memory than there can be is refused, as the system does it.
+      # No leak detection: most memory that remains at exit belongs to MPI's plug-ins, which are unloaded by then and
+      # can't be
+      # told from others; tests that limit the memory of a run find growth. An impossibly large allocation returns null,
+      # as
+      # without the sanitizer.
       export ASAN_OPTIONS=detect_stack_use_after_return=0:detect_leaks=0:allocator_may_return_null=1
-      # The sanitizer takes memory of its own, and needs /proc.
+      # The sanitizer uses memory itself, and needs /proc.
       tests=(--skip 'PyTorchTests|MemoryTests|aContainerWithoutProcWillDo')
       ;;
     undefined)
-      # Swift checks its own arithmetic; this is for the kernels. The compiler refuses --sanitize=undefined on Linux, so the
-      # runtime is named to the linker.
+      # For the C kernels, since Swift checks its own arithmetic. The compiler does not support --sanitize=undefined on
+      # Linux,
+      # so the runtime is linked explicitly.
       local runtime
       runtime=$(clang_runtime ubsan_standalone)
       build=(-Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=undefined
@@ -118,12 +121,12 @@ sanitized_tests() { # address|undefined|thread, arguments of swift test
     thread)
       build=(--sanitize=thread)
       export TSAN_OPTIONS=suppressions=$known/races.txt:halt_on_error=0:exitcode=66:allocator_may_return_null=1
-      # Ranks are processes, and MPI's own threads are none of ours.
+      # Only tests of threads: ranks are processes, and MPI's internal threads are not Lockstep's.
       tests=(--filter 'WorkersTests|ExchangeTests|ThreadProcessTests|threadsMakeProductsTogether|aSignalStopsThreads|TrainerInvarianceTests')
       ;;
     *) fail "unknown sanitizer '$sanitizer'; there are address, undefined and thread" ;;
   esac
-  # A crash's own report would hide the sanitizer's.
+  # Swift's crash report would hide the sanitizer's.
   export LOCKSTEP_SANITIZE=$sanitizer SWIFT_BACKTRACE=enable=no
   if [ $# -gt 0 ]; then tests=("$@"); fi
   build+=(-c release --scratch-path ".build-$sanitizer")
@@ -132,7 +135,7 @@ sanitized_tests() { # address|undefined|thread, arguments of swift test
   swift test "${build[@]}" --skip-build "${tests[@]}" </dev/null
 }
 
-# The static library of one of Clang's run-time parts, which lies beside the Swift compiler.
+# Prints the path of one of Clang's static runtime libraries, which come with the Swift compiler.
 clang_runtime() { # NAME
   local path
   for path in "$(dirname "$(realpath "$(command -v swift)")")"/../lib/clang/*/lib/linux/"libclang_rt.$1-$(uname -m).a"; do

@@ -71,7 +71,7 @@ if options.model == "cell":
         gates_forward = torch.compile(gates_forward, dynamic=False)
         gates_backward = torch.compile(gates_backward, dynamic=False)
     except RuntimeError:
-        pass  # no compiler for it here: eager arithmetic
+        pass  # torch.compile is not available: eager mode
 
 
 class LayerInBF16(torch.autograd.Function):
@@ -188,7 +188,7 @@ for index in range(3):
     begin = time.perf_counter()
     step(index)
     last = time.perf_counter() - begin
-# Every process times the same number of steps, or they would wait for one another.
+# All processes must run the same number of steps, or they would wait for one another.
 count = torch.tensor([max(3, min(100, int(options.seconds / last)))])
 if options.workers == "ddp":
     dist.broadcast(count, 0)

@@ -1,4 +1,4 @@
-/// A number of bytes as a person writes it: `1048576`, `4 GiB`, `1.5GB`.
+/// A byte count with an optional unit, such as `1048576`, `4 GiB` or `1.5GB`.
 package struct ByteCount: Sendable, Equatable {
   package let bytes: Int
 
@@ -7,7 +7,7 @@ package struct ByteCount: Sendable, Equatable {
     "tb": 1e12,
   ]
 
-  /// nil where `text` is no number of bytes, or one of none.
+  /// nil if `text` is not a byte count or is less than one byte.
   package init?(_ text: String) {
     let number = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
     let unit = text.dropFirst(number.count).drop { $0 == " " }.lowercased()

@@ -4,14 +4,16 @@ import Kernels
 import Models
 
 extension CheckpointReader {
-  /// The configuration that the run had. Throws ``Failure`` (bad data) where this program can't read it.
+  /// The configuration that the run had.
+  ///
+  /// - Throws: ``Failure`` (bad data) if this program can't read it.
   package func savedConfiguration() throws -> RunConfiguration {
     try RunConfiguration(checkpoint: header, at: path)
   }
 
-  /// The language model that the parameters are of.
+  /// The architecture of the language model.
   ///
-  /// - Throws: ``Failure`` (bad data) where they are of a model for another task.
+  /// - Throws: ``Failure`` (bad data) if the checkpoint is of another task.
   package func languageArchitecture() throws -> LanguageArchitecture {
     let configuration = try savedConfiguration()
     guard configuration.task == .languageModel else {
@@ -22,7 +24,7 @@ extension CheckpointReader {
     return configuration.languageArchitecture(vocabularySize: header.vocabulary.count)
   }
 
-  /// The weights, packed for reading.
+  /// The weights, packed for the forward pass only.
   package func readWeights(_ arithmetic: Arithmetic) throws -> PackedParameters {
     let weights = try PackedParameters(try languageArchitecture().layout, arithmetic, needsBackward: false)
     try readParameters(into: weights.store)
@@ -32,9 +34,9 @@ extension CheckpointReader {
 }
 
 extension RunConfiguration {
-  /// The configuration that a checkpoint was written under.
+  /// The configuration recorded in a checkpoint.
   ///
-  /// - Throws: ``Failure`` (bad data) where this program can't read it.
+  /// - Throws: ``Failure`` (bad data) if this program can't read it.
   package init(checkpoint header: CheckpointHeader, at path: String) throws {
     do {
       try self.init(yaml: header.configuration, source: "\(path):/config")

@@ -1,20 +1,20 @@
 import Failures
 import Yams
 
-/// A configuration file taken apart: which keys it gives, and where. Every key in it is a known one.
+/// A parsed configuration file: its keys, all of them known, and their places.
 struct ConfigurationDocument {
-  /// By path, `model.layers`.
+  /// By the key's path, such as `model.layers`.
   private(set) var given: [String: GivenValue] = [:]
-  /// Where each section that stands in the file begins.
+  /// The place of each section that the file has.
   private(set) var sectionPlaces: [String: String] = [:]
   let source: String
 
-  /// Takes `yaml` apart; `source` is the file's name in messages.
+  /// Parses `yaml`; `source` is the file's name in messages.
   ///
-  /// - Throws: a ``Failure`` for text that is not YAML or not a mapping of sections, and for an unknown key.
+  /// - Throws: ``Failure`` for text that is not YAML or not a mapping of sections, and for an unknown key.
   init(yaml: String, source: String) throws(Failure) {
     self.source = source
-    // A byte order mark is no part of the text (YAML 1.2, section 5.2).
+    // A byte order mark is not part of the text (YAML 1.2, section 5.2).
     let text = yaml.unicodeScalars.first == "\u{FEFF}" ? String(yaml.unicodeScalars.dropFirst()) : yaml
     try YAMLKeys.check(text, source)
     guard let root = try Self.parse(text, source) else {
@@ -30,7 +30,7 @@ struct ConfigurationDocument {
     for (key, value) in sections { try read(section: key, value) }
   }
 
-  /// Where to point to for a key that should stand in `section` and does not.
+  /// The place to report for a key that is missing from `section`.
   func place(ofSection section: String) -> String { sectionPlaces[section] ?? "\(source):1:1" }
 
   private mutating func read(section key: Node, _ value: Node) throws(Failure) {
@@ -68,7 +68,7 @@ struct ConfigurationDocument {
       return isNothing ? .nothing : .scalar(scalar.string, isQuoted: isQuoted)
     case .mapping: return .mapping
     case .sequence: return .list
-    case .alias: return .nothing  // Only an encoder makes these; the parser puts the anchored node here.
+    case .alias: return .nothing  // Never comes from the parser, which substitutes the anchored node.
     }
   }
 }

@@ -1,17 +1,17 @@
 import Failures
 import Files
 
-/// What the value of a key may be.
+/// The type and range of a key's value.
 enum ConfigurationForm: Sendable, Equatable {
   case integer(ClosedRange<Int>)
-  /// A number of bytes, which may carry a unit.
+  /// A number of bytes with an optional unit.
   case bytes
   case number(NumberRange)
   case flag
   case word([String])
   case path
 
-  /// As it stands in messages: "give an integer from 1 to 256".
+  /// For messages, such as "an integer from 1 to 256".
   var description: String {
     switch self {
     case .integer(let range) where range.upperBound == .max: "an integer, \(range.lowerBound) or more"
@@ -36,9 +36,9 @@ enum ConfigurationForm: Sendable, Equatable {
     }
   }
 
-  /// The value that `text` stands for; nil if it is of another type or out of range.
+  /// The value of `text`; nil if it has another type or is out of range.
   ///
-  /// `isQuoted`: the text stood in quotes, so that it is text and not a number.
+  /// - Parameter isQuoted: whether the text was in quotes, and so is not a number.
   func value(of text: String, isQuoted: Bool) -> ConfigurationValue? {
     let value: ConfigurationValue?
     switch self {
@@ -54,13 +54,13 @@ enum ConfigurationForm: Sendable, Equatable {
   }
 
   private func integer(_ text: String) -> Int? {
-    // YAML 1.1 reads 010 as octal and YAML 1.2 as ten: a leading zero is refused rather than guessed at.
+    // 010 is octal in YAML 1.1 and ten in YAML 1.2, so a leading zero is rejected.
     let digits = text.drop { $0 == "-" || $0 == "+" }
     return digits.count > 1 && digits.first == "0" ? nil : Int(text)
   }
 
   private func number(_ text: String) -> Double? {
-    // Double would also take hexadecimal, "nan" and "infinity", none of which means anything here.
+    // Double would also accept hexadecimal, "nan" and "infinity".
     text.utf8.allSatisfy { "0123456789+-.eE".utf8.contains($0) } ? Double(text) : nil
   }
 
@@ -73,14 +73,14 @@ enum ConfigurationForm: Sendable, Equatable {
   }
 }
 
-/// The numbers that a key takes.
+/// The range of a numeric key.
 enum NumberRange: Sendable, Equatable {
   case any
   case atLeast(Double)
   case above(Double)
-  /// From the first bound to below the second.
+  /// At least the first bound, below the second.
   case halfOpen(Double, Double)
-  /// Above the first bound, up to the second.
+  /// Above the first bound, at most the second.
   case aboveUpTo(Double, Double)
 
   func contains(_ value: Double) -> Bool {

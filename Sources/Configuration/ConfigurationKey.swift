@@ -1,12 +1,12 @@
 import Failures
 
-/// One row of the table of keys: what a key is called, what it takes, and which field of ``RunConfiguration`` it is.
+/// One row of the table of keys: the key's name, its form, and its field of ``RunConfiguration``.
 package struct ConfigurationKey: Sendable {
-  /// What the key is when it is not given.
+  /// What happens if the key is not given.
   enum Fallback: Sendable {
     /// The field's initial value.
     case initial
-    /// Must be given.
+    /// An error.
     case required
     /// Stays nil; the text says what that means.
     case absent(String)
@@ -14,32 +14,32 @@ package struct ConfigurationKey: Sendable {
     case derived(String, @Sendable (inout RunConfiguration) -> Void)
   }
 
-  /// The key only means something where the word key `selector` has one of `words`.
+  /// The key applies only if the word key `selector` has one of `words`.
   struct Condition: Sendable {
     var selector: String
     var words: [String]
-    /// A value that says "nothing of this", which may stand anywhere.
+    /// A value without effect, which is allowed even where the key does not apply.
     var neutral: ConfigurationValue?
   }
 
-  /// The section that the key stands in; nil at the top.
+  /// The key's section; nil for the top level.
   package let section: String?
   package let name: String
-  /// Markdown, without a full stop.
+  /// A description in Markdown, without a full stop.
   package let meaning: String
-  /// Whether `--resume` may continue a run with another value.
+  /// Whether a run may be resumed with another value.
   package private(set) var mayChangeOnResume = false
   let form: ConfigurationForm
   private(set) var fallback = Fallback.initial
   private(set) var condition: Condition?
   let load: @Sendable (RunConfiguration) -> ConfigurationValue?
-  /// Takes a value that `form` accepts.
+  /// Expects a value that `form` accepts.
   let store: @Sendable (ConfigurationValue, inout RunConfiguration) -> Void
 
   /// The key with its section, as in `--set`: `model.layers`.
   package var path: String { section.map { "\($0).\(name)" } ?? name }
 
-  /// Whether the key means something in `configuration`.
+  /// Whether the key has an effect in `configuration`.
   func applies(to configuration: RunConfiguration) -> Bool {
     guard let condition else { return true }
     guard case .word(let word)? = RunConfiguration.keysByPath[condition.selector]?.load(configuration) else {

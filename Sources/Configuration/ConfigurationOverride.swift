@@ -1,17 +1,17 @@
 import Failures
 
-/// One `--set path.to.key=value` of the command line.
+/// One `--set path.to.key=value` option.
 struct ConfigurationOverride {
   var key: ConfigurationKey
-  /// nil: `null`, which takes the key out, so that its default holds.
+  /// nil for `null`, which removes the key, so that its default applies.
   var given: GivenValue?
 
-  /// Takes the argument apart at its first `=`.
+  /// Splits the argument at its first `=`.
   ///
-  /// The value of a path key is taken as it stands, since a shell user may well have spaces, `#` or `:` in a path;
-  /// other values are YAML scalars.
+  /// The value of a path key is taken literally, since paths may contain spaces, `#` or `:`; other values are YAML
+  /// scalars.
   ///
-  /// - Throws: a ``Failure`` that names the argument if it has no `=` or the key does not exist.
+  /// - Throws: ``Failure`` that names the argument if it has no `=` or the key does not exist.
   init(_ argument: String) throws(Failure) {
     let place = "--set \(argument)"
     guard let equals = argument.firstIndex(of: "=") else {
@@ -34,7 +34,7 @@ struct ConfigurationOverride {
 
   private static func content(of text: String) -> GivenValue.Content {
     if text.isEmpty { return .nothing }
-    // A shell has taken its quotes away; a pair that is left was meant for YAML.
+    // The shell has removed its own quotes; a remaining pair is meant for YAML.
     for quote in ["\"", "'"] where text.count >= 2 && text.hasPrefix(quote) && text.hasSuffix(quote) {
       return .scalar(String(text.dropFirst().dropLast()), isQuoted: true)
     }

@@ -1,12 +1,12 @@
 import Failures
 import Foundation
 
-/// No configuration comes near this size; a corpus given by mistake does.
+/// Far above the size of any configuration; catches a corpus given by mistake.
 private let sizeLimit = 1 << 20
 
-/// The text of a configuration file.
+/// Reads the text of a configuration file.
 ///
-/// - Throws: a ``Failure`` for a file that cannot be read, is larger than 1 MiB or is not UTF-8.
+/// - Throws: ``Failure`` if the file cannot be read, is larger than 1 MiB or is not UTF-8.
 func readText(_ path: String) throws(Failure) -> String {
   guard let file = fopen(path, "r") else { throw unreadable(path) }
   defer { fclose(file) }
@@ -33,7 +33,7 @@ private func unreadable(_ path: String) -> Failure {
     remedy: "check the path; recipes are in configs/")
 }
 
-/// What can be read before the first byte that is not UTF-8.
+/// The text before the first byte that is not UTF-8.
 private func validPrefix(_ bytes: ArraySlice<UInt8>) -> String {
   var valid = ""
   var decoder = UTF8()

@@ -6,11 +6,11 @@ package enum ConfigurationValue: Sendable, Equatable {
   case word(String)
   case path(String)
 
-  /// The value as it is written in YAML; reading it back gives the same value.
+  /// The value in YAML; parsing it gives the same value.
   package var yaml: String {
     switch self {
     case .integer(let value): "\(value)"
-    case .number(let value): "\(value)"  // The shortest digits that read back as the same Double.
+    case .number(let value): "\(value)"  // The shortest digits that parse as the same Double.
     case .flag(let value): "\(value)"
     case .word(let value): value
     case .path(let value): quoted(value)
@@ -18,7 +18,7 @@ package enum ConfigurationValue: Sendable, Equatable {
   }
 }
 
-/// `text` as a YAML scalar: plain where no reader could take it for anything else, else double-quoted.
+/// `text` as a YAML scalar: plain if it is unambiguous, else double-quoted.
 private func quoted(_ text: String) -> String {
   let isPlain =
     text.contains("/")

@@ -1,17 +1,17 @@
-/// The corpus and how it is cut into streams and windows.
+/// The corpus and its division into streams and windows, or batches of sentences.
 package struct DataConfiguration: Sendable, Equatable {
   /// The directory that `lockstep prepare` wrote.
   package var corpus = ""
-  /// B, contiguous streams in the global batch.
+  /// B, the contiguous streams of a batch, over all workers.
   package var streams = 20
-  /// Sentences in the global batch.
+  /// Sentences of a batch, over all workers.
   package var batch = 32
-  /// T, time steps in a window of truncated backpropagation through time.
+  /// T, the time steps of a window of truncated backpropagation through time.
   package var window = 35
   /// Whether an epoch includes a last window of less than half the steps.
   package var lastWindow = LastWindow.drop
 
-  /// What happens to a short last window of an epoch.
+  /// What happens to a last window of less than half the steps.
   package enum LastWindow: String, CaseIterable, Sendable {
     case drop, keep
   }

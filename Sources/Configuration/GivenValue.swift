@@ -1,6 +1,6 @@
 import Failures
 
-/// A value as given in a file or an override, before it is checked against its key.
+/// A value from a file or an override, before it is checked.
 struct GivenValue {
   enum Content: Equatable {
     case scalar(String, isQuoted: Bool)
@@ -17,9 +17,9 @@ struct GivenValue {
 }
 
 extension GivenValue {
-  /// The value as one that `key` takes.
+  /// Converts the value to the form of `key`.
   ///
-  /// - Throws: a ``Failure`` if it has another type or lies outside the key's range.
+  /// - Throws: ``Failure`` if it has another type or is out of range.
   func value(for key: ConfigurationKey) throws(Failure) -> ConfigurationValue {
     let remedy = "give \(key.form.description)"
     let found: String

@@ -2,7 +2,7 @@ import Interfaces
 import Kernels
 import Layers
 
-/// The shape of the language model and the values that it starts from.
+/// The shape of the model and its initial values.
 package struct ModelConfiguration: Sendable, Equatable {
   package var cell = Cell.Family.lstm
   /// Used by the Elman cell only.

@@ -10,11 +10,11 @@ package struct OptimizerConfiguration: Sendable, Equatable {
   package var beta1 = 0.9
   /// Used by Adam only.
   package var beta2 = 0.999
-  /// Used by RMSProp only: the smoothing constant of the mean square.
+  /// Used by RMSProp only: the decay of the mean square.
   package var alpha = 0.99
-  /// Added to the denominator by all but SGD.
+  /// Added to the denominator; not used by SGD.
   package var epsilon = 0.0
-  /// The L2 penalty's factor, added to the gradient as in `torch.optim`.
+  /// The factor of the L2 penalty, which is added to the gradient as in `torch.optim`.
   package var weightDecay = 0.0
 
   static let keys: [ConfigurationKey] = [

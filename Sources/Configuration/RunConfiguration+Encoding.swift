@@ -1,7 +1,7 @@
 extension RunConfiguration {
-  /// The whole configuration in effect, defaults included, as YAML; reading it gives an equal value.
+  /// The whole configuration in effect, including defaults, as YAML; parsing it gives an equal value.
   ///
-  /// Keys without a meaning here (Adam's `beta1` under SGD) and absent ones are left out.
+  /// Leaves out keys that do not apply (Adam's `beta1` with SGD) or have no value.
   package var yaml: String {
     var text = settings(inSection: nil).map { "\($0.name): \($0.value.yaml)\n" }.joined()
     for section in Self.sections {
@@ -11,8 +11,9 @@ extension RunConfiguration {
     return text
   }
 
-  /// The keys of a section, nil for those at the top, that mean something here and have a value, in the order of the table.
-  /// A task is only told where it is not the usual one.
+  /// The keys of a section (nil: the top level) that apply and have a value, in table order.
+  ///
+  /// Leaves out the default task.
   package func settings(inSection section: String?) -> [(name: String, value: ConfigurationValue)] {
     if section == nil, task == .languageModel { return [] }
     return settings(of: section)
@@ -26,7 +27,7 @@ extension RunConfiguration {
   }
 }
 
-/// One object a section, one member a key, with numbers and truth values as such: the structure of the YAML form.
+/// One object per section, one member per key, as in the YAML form; numbers and Booleans keep their types.
 extension RunConfiguration: Encodable {
   package func encode(to encoder: any Encoder) throws {
     var sections = encoder.container(keyedBy: Name.self)

@@ -5,14 +5,14 @@ extension RunConfiguration {
   ///
   /// - Parameters:
   ///   - path: a YAML file in UTF-8.
-  ///   - overrides: arguments of `--set`, such as `model.layers=3`; of two for one key the later holds.
-  /// - Throws: a ``Failure`` with status ``ExitStatus/usage`` and the place `file:line:column`, or the `--set`
-  ///   argument, for a file that cannot be read, an unknown or missing key, and a value that does not fit.
+  ///   - overrides: arguments of `--set`, such as `model.layers=3`; the last one for a key wins.
+  /// - Throws: ``Failure`` with status ``ExitStatus/usage`` and the place `file:line:column`, or the `--set`
+  ///   argument, for an unreadable file, an unknown or missing key, and an invalid value.
   package init(contentsOf path: String, overrides: [String] = []) throws(Failure) {
     try self.init(yaml: readText(path), source: path, overrides: overrides)
   }
 
-  /// Reads a configuration from text; `source` stands for the file's name in messages.
+  /// Reads a configuration from text; `source` is the file's name in messages.
   ///
   /// - Throws: as ``init(contentsOf:overrides:)``.
   package init(yaml: String, source: String, overrides: [String] = []) throws(Failure) {
@@ -32,7 +32,7 @@ extension RunConfiguration {
       let override = try ConfigurationOverride(argument)
       given[override.key.path] = override.given
     }
-    // Whoever asks for steps on the command line does not want to be told of the file's epochs, and the other way round.
+    // An override of steps replaces the file's epochs, and vice versa.
     for (asked, other) in [("training.epochs", "training.steps"), ("training.steps", "training.epochs")]
     where given[asked]?.isOverride == true && given[other]?.isOverride == false {
       given[other] = nil
@@ -42,10 +42,10 @@ extension RunConfiguration {
 
   /// Checks and stores the given values.
   ///
-  /// - Returns: those that were used.
+  /// - Returns: the values that were used.
   private mutating func store(_ given: [String: GivenValue]) throws(Failure) -> [String: GivenValue] {
     var used = given
-    // The keys without a condition first: whether the others may stand at all depends on them.
+    // Unconditional keys first: whether the others apply depends on them.
     for key in Self.keys where key.condition == nil {
       if let value = given[key.path] { key.store(try value.value(for: key), &self) }
     }
@@ -54,7 +54,7 @@ extension RunConfiguration {
       if key.applies(to: self) {
         key.store(try value.value(for: key), &self)
       } else if given[condition.selector]?.isOverride == true, !value.isOverride {
-        used[key.path] = nil  // `--set optimizer.name=adam` also does away with what the file says on SGD's momentum.
+        used[key.path] = nil  // For example, `--set optimizer.name=adam` drops the file's SGD momentum.
       } else if try condition.neutral != value.value(for: key) {
         throw misplaced(key, condition, at: value.place)
       }

@@ -5,7 +5,7 @@ import Models
 import Optimizers
 
 extension RunConfiguration {
-  /// The language model that this configuration describes over a vocabulary of `vocabularySize` tokens.
+  /// The configured language model, for a vocabulary of `vocabularySize` tokens.
   package func languageArchitecture(vocabularySize: Int) -> LanguageArchitecture {
     LanguageArchitecture(
       .init(
@@ -14,7 +14,7 @@ extension RunConfiguration {
       dropout: dropout, forgetBias: model.forgetBias)
   }
 
-  /// The tagger that this configuration describes.
+  /// The configured tagger.
   package func taggerArchitecture(vocabularySize: Int, labels: Int) -> TaggerArchitecture {
     TaggerArchitecture(
       .init(
@@ -32,7 +32,7 @@ extension RunConfiguration {
     }
   }
 
-  /// Of the non-recurrent connections; nil: none.
+  /// The dropout of the non-recurrent connections; nil if there is none.
   package var dropout: Dropout? {
     model.dropout > 0 ? Dropout(probability: model.dropout, seed: UInt64(training.seed)) : nil
   }
@@ -54,7 +54,7 @@ extension RunConfiguration {
     }
   }
 
-  /// The schedule of the learning rate over a run of `totalSteps`.
+  /// The learning-rate schedule of a run of `totalSteps` steps.
   package func learningRateSchedule(totalSteps: Int) -> Schedule {
     let kind: Schedule.Kind =
       switch schedule.name {

@@ -1,5 +1,5 @@
 extension RunConfiguration {
-  /// All keys as Markdown tables, one for each section.
+  /// All keys as Markdown tables, one per section.
   package static var reference: String {
     ([nil] + sections).map { section in
       let rows = keys.filter { $0.section == section }.map { key in

@@ -1,19 +1,19 @@
 import Failures
 
-/// A key whose value is not the same in two configurations; nil where the key is absent.
+/// A key with different values in two configurations; a value is nil if the key is absent.
 package struct ConfigurationDifference: Sendable, Equatable {
   package var key: String
   package var saved: String?
   package var requested: String?
-  /// Whether a run may be resumed in spite of this difference.
+  /// Whether a run may be resumed despite this difference.
   package var mayChangeOnResume: Bool
 }
 
 extension RunConfiguration {
-  /// The keys in which this configuration differs from the one that a checkpoint was written under, in table order.
+  /// The keys in which this configuration differs from the one in a checkpoint, in table order.
   package func differences(from saved: RunConfiguration) -> [ConfigurationDifference] {
     Self.keys.compactMap { key in
-      // Where a key means something in only one of them, the key that it depends on differs and stands for it.
+      // If a key applies to only one of them, the key that it depends on differs and is reported instead.
       guard key.applies(to: saved), key.applies(to: self) else { return nil }
       let (before, now) = (key.load(saved), key.load(self))
       guard before != now else { return nil }
@@ -22,12 +22,13 @@ extension RunConfiguration {
     }
   }
 
-  /// Checks that a run that was saved under another configuration can go on under this one.
+  /// Checks that a run saved with another configuration can be resumed with this one.
   ///
-  /// Shapes, streams, shards, seed and the kinds of optimiser and schedule must stay; lengths, intervals, directories
-  /// and the optimiser's constants may change.
+  /// Shapes, streams, gradient shards, seed and the kinds of optimiser and schedule must be the same; lengths,
+  /// intervals,
+  /// directories and the optimiser's constants may change.
   ///
-  /// - Throws: a ``Failure`` with status ``ExitStatus/usage`` that names every key that stands in the way.
+  /// - Throws: ``Failure`` with status ``ExitStatus/usage`` that names every key that must not change.
   package func checkResumable(from saved: RunConfiguration) throws(Failure) {
     let fixed = differences(from: saved).filter { !$0.mayChangeOnResume }
     guard !fixed.isEmpty else { return }

@@ -1,9 +1,9 @@
 import Failures
 
 extension RunConfiguration {
-  /// Checks every value and every rule between values, for a configuration that code has changed.
+  /// Checks every value, and the rules between values, of a configuration that code has changed.
   ///
-  /// - Throws: a ``Failure`` with status ``ExitStatus/usage`` that names the key.
+  /// - Throws: ``Failure`` with status ``ExitStatus/usage`` that names the key.
   package func validate() throws(Failure) {
     for key in Self.keys where key.applies(to: self) {
       guard let value = key.load(self) else { continue }
@@ -14,16 +14,16 @@ extension RunConfiguration {
     try checkRules { _ in nil }
   }
 
-  /// Checks what holds between keys.
+  /// Checks the rules between keys.
   ///
-  /// - Parameter place: where a key was given, or where it is missing.
+  /// - Parameter place: returns where a key was given, or where it is missing.
   func checkRules(place: (String) -> String?) throws(Failure) {
     for rule in Self.rules where rule.isBroken(self) {
       throw Failure(.usage, rule.what(self), at: place(rule.key), remedy: rule.remedy)
     }
   }
 
-  /// Sequences of the global batch: token streams, or sentences.
+  /// The sequences of a batch, over all workers: streams or sentences.
   package var sequences: Int {
     switch task {
     case .languageModel: data.streams
@@ -31,13 +31,13 @@ extension RunConfiguration {
     }
   }
 
-  /// The key that ``sequences`` is set by.
+  /// The key that sets ``sequences``.
   package var sequencesKey: String { task == .languageModel ? "data.streams" : "data.batch" }
 
   /// Positions of a batch are counted in 32 bits.
   package static let mostPositions = Int(Int32.max)
 
-  /// Something that must hold between keys, and what to say where it does not.
+  /// A constraint between keys, and the message if it is broken.
   private struct Rule: Sendable {
     /// The key that the message points to.
     var key: String

@@ -1,8 +1,9 @@
 import Interfaces
 
-/// All that one training run is made of: the validated form of a configuration file with its `--set` overrides.
+/// The validated configuration of a run: a configuration file with its `--set` overrides.
 ///
-/// A value is only made by loading (see `init(contentsOf:overrides:)` and `init(yaml:source:overrides:)`), so it has
+/// Values are created only by loading (see `init(contentsOf:overrides:)` and `init(yaml:source:overrides:)`) and so
+/// have
 /// passed every check; code that changes a field afterwards calls `validate()`.
 package struct RunConfiguration: Sendable, Equatable {
   package var task = TaskName.languageModel
@@ -13,18 +14,18 @@ package struct RunConfiguration: Sendable, Equatable {
   package var training = TrainingConfiguration()
   package var run = RunDirectoryConfiguration()
 
-  /// The defaults, with placeholders where a key is required or its default follows from another key.
+  /// The defaults, with placeholders for required keys and derived defaults.
   init() {}
 
-  /// Every key there is, in the order in which it is written.
+  /// All keys, in the order of writing.
   ///
-  /// Parsing, checking, hints, rendering and the reference are all derived from this one table.
+  /// Parsing, checking, hints, YAML output and the reference are all derived from this table.
   package static let keys: [ConfigurationKey] =
     [.word("task", \.task, "What the model learns: to continue a text, or to label each word of a sentence")]
     + ModelConfiguration.keys + DataConfiguration.keys + OptimizerConfiguration.keys + ScheduleConfiguration.keys
     + TrainingConfiguration.keys + RunDirectoryConfiguration.keys
 
-  /// The sections in the order in which they are written.
+  /// The sections in the order of writing.
   package static let sections = ["model", "data", "optimizer", "schedule", "training", "run"]
 
   static let keysByPath = Dictionary(uniqueKeysWithValues: keys.map { ($0.path, $0) })

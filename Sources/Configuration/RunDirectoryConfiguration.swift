@@ -1,7 +1,7 @@
-/// Where a run leaves its configuration, metrics and checkpoints.
+/// Where a run keeps its configuration, metrics and checkpoints.
 package struct RunDirectoryConfiguration: Sendable, Equatable {
   package var directory = ""
-  /// The number of step checkpoints to keep, besides the best one.
+  /// The number of latest checkpoints to keep, besides the best one.
   package var keep = 3
 
   static let keys: [ConfigurationKey] = [

@@ -1,8 +1,8 @@
-/// How the learning rate moves during the run.
+/// How the learning rate changes during the run.
 package struct ScheduleConfiguration: Sendable, Equatable {
   package enum Name: String, CaseIterable, Sendable {
     case constant
-    /// Multiplied by ``factor`` once for each epoch after ``afterEpoch`` (Zaremba et al. 2014).
+    /// Multiplied by ``factor`` at each epoch after ``afterEpoch`` (Zaremba et al. 2014).
     case stepDecay = "step_decay"
     /// Multiplied by ``factor`` when the validation loss has stopped falling.
     case plateau
@@ -15,13 +15,13 @@ package struct ScheduleConfiguration: Sendable, Equatable {
   package var factor = 0.5
   /// Used by `step_decay`: the last epoch, counted from 1, at the full rate.
   package var afterEpoch = 0
-  /// Used by `plateau`: validations without improvement that are tolerated before the rate falls.
+  /// Used by `plateau`: validations without improvement before the rate falls.
   package var patience = 0
-  /// Used by `plateau`: the least relative fall of the validation loss that counts as improvement.
+  /// Used by `plateau`: the smallest relative decrease of the validation loss that counts as an improvement.
   package var threshold = 1e-4
-  /// Used by `cosine`: steps of linear warm-up from 0.
+  /// Used by `cosine`: the number of steps of linear warm-up from 0.
   package var warmupSteps = 0
-  /// Used by `cosine`: the step that reaches ``minimumRate``; nil = the last step of the run.
+  /// Used by `cosine`: the step at which the rate reaches ``minimumRate``; nil = the last step of the run.
   package var totalSteps: Int?
   /// Used by `cosine`.
   package var minimumRate = 0.0

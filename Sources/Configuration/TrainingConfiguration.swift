@@ -1,7 +1,7 @@
 import Failures
 import Kernels
 
-/// How long and how to train: loss, clipping, exchange of gradients, and how often to look and to save.
+/// The length of training, loss, clipping and exchange, and the intervals of validation and checkpoints.
 package struct TrainingConfiguration: Sendable, Equatable {
   package enum LossReduction: String, CaseIterable, Sendable {
     /// Mean over all target tokens of the window.
@@ -11,16 +11,16 @@ package struct TrainingConfiguration: Sendable, Equatable {
   }
 
   package enum Exchange: String, CaseIterable, Sendable {
-    /// Along one fixed tree: the same bits on any number of workers.
+    /// Along a fixed tree: bitwise identical for any number of workers.
     case tree
-    /// The message library's own sum, to compare with.
+    /// The MPI library's own sum, for comparison.
     case allreduce
   }
 
   package enum NonFiniteStep: String, CaseIterable, Sendable {
     /// The run ends with an error.
     case stop
-    /// The step's update is left out.
+    /// The step's update is skipped.
     case skip
   }
 
@@ -29,20 +29,20 @@ package struct TrainingConfiguration: Sendable, Equatable {
     case steps(Int)
   }
 
-  /// Exactly one of `epochs` and `steps` is given; ``length`` is the same as one value.
+  /// Exactly one of `epochs` and `steps` is given; ``length`` has both cases.
   package var epochs: Int?
   package var steps: Int?
   package var lossReduction = LossReduction.tokenMean
   /// The largest global norm of the gradient; 0 = no clipping.
   package var clipNorm = 0.0
-  /// G, the shards whose gradient sums are added up along the fixed tree; an upper bound of the number of workers.
+  /// G, the gradient shards that are summed along the fixed tree; also the maximum number of workers.
   package var gradientShards = 0
   package var exchange = Exchange.tree
   package var precision = Precision.f32
   package var seed = 1
-  /// What happens where a step's loss or gradient is NaN or infinite.
+  /// What happens if a step's loss or gradient is NaN or infinite.
   package var onNonFinite = NonFiniteStep.stop
-  /// Steps between comparisons of the workers' own copies of the weights; 0 = never.
+  /// Steps between comparisons of the workers' copies of the weights; 0 = never.
   package var verifyEvery = 0
   /// The memory that the workers of one host may use, in bytes; nil = what the system allows.
   package var memoryLimit: Int?
@@ -50,9 +50,9 @@ package struct TrainingConfiguration: Sendable, Equatable {
   package var validateEvery = 0
   /// Steps between checkpoints; 0 = at epoch ends only.
   package var checkpointEvery = 0
-  /// Steps between progress lines where standard error is not a terminal.
+  /// Steps between progress lines if standard error is not a terminal.
   package var logEvery = 100
-  /// Seconds that MPI ranks wait for one of them before the job ends; 0 = for ever, with a warning every minute.
+  /// Seconds that MPI ranks wait for one of them before the job ends; 0 = no limit, but a warning every minute.
   package var stallTimeout = 0.0
 
   package var length: Length {

@@ -1,9 +1,9 @@
 import Failures
 
-/// A key or section that does not exist, and the one that was probably meant.
+/// A key or section that does not exist, with a suggestion for what was meant.
 struct UnknownKey {
   var name: String
-  /// nil: at the top level, where the sections stand.
+  /// nil for the top level.
   var section: String?
 
   func failure(at place: String) -> Failure {
@@ -34,16 +34,16 @@ struct UnknownKey {
     return "the nearest known key is '\(sibling)'; 'lockstep config' lists all"
   }
 
-  /// The sections that do have a key of this name, quoted.
+  /// The sections that have a key of this name, quoted.
   private func homes() -> [String] {
     RunConfiguration.keys.filter { $0.name == name }.compactMap { $0.section.map { "'\($0)'" } }
   }
 
-  /// How many slips of the pen make a name too different to be taken for another.
+  /// The largest edit distance at which a name is suggested.
   private var tolerance: Int { max(2, name.count / 3) }
 }
 
-/// The first of the candidates with the least edit distance; camelCase and dashes count as spellings of snake_case.
+/// The first candidate with the smallest edit distance; camelCase and dashes count as snake_case.
 private func nearest(to name: String, among candidates: [String]) -> (String, Int) {
   let name = snakeCase(name)
   let distances = candidates.map { ($0, editDistance(name, $0)) }
@@ -58,7 +58,7 @@ private func snakeCase(_ name: String) -> String {
     })
 }
 
-/// Insertions, deletions, substitutions and swaps of neighbours that turn one word into the other
+/// The number of insertions, deletions, substitutions and swaps of neighbours that turn one word into the other
 /// (optimal string alignment; Damerau 1964).
 func editDistance(_ first: String, _ second: String) -> Int {
   let first = Array(first)

@@ -1,13 +1,13 @@
 import CYaml
 import Failures
 
-/// Checks that the keys of a YAML text are words.
+/// Checks that the keys of a YAML text are scalars.
 ///
-/// YAML allows lists, mappings and aliases for keys, and Yams compares keys by all that they contain: of nested aliases a
-/// few lines are enough to keep it busy for a lifetime. Aliases as values cost nothing, since they are not copied.
+/// YAML allows lists, mappings and aliases as keys, and Yams compares keys by their whole content: a few lines of
+/// nested
+/// aliases take exponential time. Aliases as values cost nothing, since they are not copied.
 enum YAMLKeys {
-  /// - Throws: a ``Failure`` for a key that is no word, and for a merge key. Text that is not YAML is left for the parser to
-  ///   complain about.
+  /// - Throws: ``Failure`` for a key that is not a scalar, and for a merge key. Syntax errors are left to the parser.
   static func check(_ yaml: String, _ source: String) throws(Failure) {
     guard let fault = firstFault(in: yaml) else { return }
     throw Failure(.usage, fault.what, at: "\(source):\(fault.line):\(fault.column)", remedy: fault.remedy)
@@ -21,7 +21,7 @@ enum YAMLKeys {
   }
 
   private static func firstFault(in yaml: String) -> Fault? {
-    // The parser keeps pointers to itself and to the text.
+    // Allocated, since the parser keeps pointers to itself.
     let parser = UnsafeMutablePointer<yaml_parser_t>.allocate(capacity: 1)
     defer { parser.deallocate() }
     guard yaml_parser_initialize(parser) == 1 else { return nil }
@@ -40,7 +40,7 @@ enum YAMLKeys {
     }
   }
 
-  /// Follows the events of a text.
+  /// Tracks the position in the document from event to event.
   private struct Walk {
     private enum Place {
       case list, key, value
@@ -48,7 +48,7 @@ enum YAMLKeys {
 
     private var places: [Place] = []
 
-    /// Returns what is wrong with a key.
+    /// Returns what is wrong if the event is an invalid key.
     mutating func visit(_ event: yaml_event_t) -> Fault? {
       switch event.type {
       case YAML_SCALAR_EVENT, YAML_ALIAS_EVENT, YAML_SEQUENCE_START_EVENT, YAML_MAPPING_START_EVENT:

@@ -4,7 +4,7 @@ import Interfaces
 import Kernels
 import Parameters
 
-/// Writes text with a trained model, one token at a time.
+/// Generates text with a trained model, one token at a time.
 package final class Generator {
   private let decoder: any StepDecoder
   private let vocabulary: Vocabulary
@@ -14,17 +14,17 @@ package final class Generator {
     (self.decoder, self.vocabulary, self.sampler) = (decoder, vocabulary, sampler)
   }
 
-  /// Reads the prompt and then writes `length` tokens, each handed to `emit` as it is drawn.
+  /// Reads the prompt, then generates `length` tokens and passes each to `emit` as it is drawn.
   ///
-  /// An empty prompt stands for a beginning: the end-of-sentence token, a line feed, or the first token there is.
-  /// - Parameter emit: gets the bytes of one token, with what separates it from the one before.
-  /// - Throws: ``Failure`` where the prompt has tokens that the vocabulary lacks, or the output is not a number.
+  /// An empty prompt is replaced by the end-of-sentence token, a line feed, or the first token of the vocabulary.
+  /// - Parameter emit: called with the bytes of a token, including the separator before it.
+  /// - Throws: ``Failure`` if the model's output is not finite, and what `emit` throws.
   package func generate(prompt: [Int32], length: Int, emit: ([UInt8]) throws -> Void) throws {
     decoder.resetStates()
     let start = prompt.isEmpty ? [beginning] : prompt
     for token in start.dropLast() { _ = try decoder.advance([token]) }
     var last = start[start.count - 1]
-    // Words are set apart by a space, except at the beginning of a line.
+    // Words are separated by a space, except at the beginning of a line.
     let separates = vocabulary.tokenizer == .word
     var isAtLineStart = prompt.isEmpty || last == vocabulary.endOfSentence
     for _ in 0..<length {

@@ -2,14 +2,15 @@ import Failures
 import Foundation
 import Kernels
 
-/// Draws tokens from a model's logits: temperature, the k most probable, the smallest set of probability p (nucleus
-/// sampling, Holtzman et al. 2020).
+/// Draws tokens from a model's logits with a temperature, from the k most probable tokens (top-k) and the smallest set
+/// of
+/// probability p (top-p or nucleus sampling, Holtzman et al. 2020).
 package struct Sampler: Sendable {
-  /// Divides the logits; 0 takes the most probable token.
+  /// Divides the logits; 0 always selects the most probable token.
   package let temperature: Double
-  /// Only the k most probable tokens; nil: all.
+  /// The number of most probable tokens to draw from; nil: all.
   package let topK: Int?
-  /// Only the most probable tokens that together reach this probability; 1: all.
+  /// Draws only from the most probable tokens that together reach this probability; 1: all.
   package let topP: Double
   private var random: RandomStream
 
@@ -28,9 +29,9 @@ package struct Sampler: Sendable {
     random = RandomStream(seed: seed, stream: 0)
   }
 
-  /// One token. Ties are broken by the lower id.
+  /// Draws one token. In a tie the lower id comes first.
   ///
-  /// - Throws: ``Failure`` where the logits are not numbers.
+  /// - Throws: ``Failure`` (bad data) if any logit is not finite.
   package mutating func next(_ logits: UnsafeBufferPointer<Float>) throws -> Int32 {
     guard logits.allSatisfy(\.isFinite) else {
       throw Failure(
@@ -40,7 +41,7 @@ package struct Sampler: Sendable {
     guard temperature > 0, let first = order.first else { return Int32(order[0]) }
     var candidates = order.prefix(topK ?? order.count)
     let maximum = Double(logits[first])
-    // Relative to the whole vocabulary, as is usual: top-p counts after top-k and temperature.
+    // As is usual, top-p applies after temperature and top-k: to the probabilities among the remaining candidates.
     let weights = candidates.map { exp((Double(logits[$0]) - maximum) / temperature) }
     let total = weights.reduce(0, +)
     var kept = 0

@@ -11,14 +11,14 @@ import Parameters
 import Sharding
 import Workers
 
-/// Times training steps on random tokens: the whole step, forward, backward, exchange and update, as training runs it.
+/// Times whole training steps (forward, backward, exchange and update) on random tokens, with the code of training.
 package struct Benchmark: Sendable {
-  /// What is timed.
+  /// The model and batch to time.
   package struct Size: Sendable, Equatable {
     package var shape: LanguageArchitecture.Shape
     /// B, over all workers.
     package var streams: Int
-    /// T
+    /// T, in time steps.
     package var window: Int
     package var gradientShards: Int
     package var exchange = TrainingConfiguration.Exchange.tree
@@ -29,8 +29,9 @@ package struct Benchmark: Sendable {
     }
   }
 
-  /// The sizes that figures are given for, by name: small, medium and large of Zaremba et al. 2014, characters, and
-  /// WikiText-2 as in Merity et al. 2018 (AWD-LSTM).
+  /// The standard sizes: small, medium and large of Zaremba et al. 2014, a character model, and WikiText-2 as in Merity
+  /// et
+  /// al. 2018 (AWD-LSTM).
   package static let namedSizes: [(name: String, size: Size)] = [
     named("S", layers: 2, hidden: 200, vocabulary: 10_000, streams: 20, window: 20),
     named("M", layers: 2, hidden: 650, vocabulary: 10_000, streams: 20, window: 35),
@@ -47,7 +48,7 @@ package struct Benchmark: Sendable {
     return (name, Size(shape: shape, streams: streams, window: window, gradientShards: min(8, streams)))
   }
 
-  /// What was measured; the keys of `--json`.
+  /// The measurements; its members are the keys of `--json`.
   package struct Report: Sendable, Encodable {
     package var millisecondsPerStep: Double
     package var millisecondsPerStepMinimum: Double
@@ -57,7 +58,7 @@ package struct Benchmark: Sendable {
     package var ceilingGflops: Double
     package var ceilingShare: Double
     package var peakMemoryBytes: Int
-    /// Milliseconds per step by ``Phase``, of the first worker.
+    /// The first worker's milliseconds per step by ``Phase``.
     package var phases: [String: Double]
     package var precision: String
     package var parameters: Int
@@ -82,7 +83,7 @@ package struct Benchmark: Sendable {
     (self.size, self.arithmetic, self.steps, self.warmup) = (size, arithmetic, steps, warmup)
   }
 
-  /// Runs the steps; collective. Every worker gets the same report but for the memory, which is its own process's.
+  /// Runs the steps; collective. All workers get the same report, except for the memory, which is that of each process.
   package func run(_ group: any WorkerGroup) throws -> Report {
     let architecture = LanguageArchitecture(size.shape)
     let plan = BatchPlan(
@@ -107,8 +108,9 @@ package struct Benchmark: Sendable {
     let timer = PhaseTimer()
     replica.workspace.timer = timer
 
-    // The ceiling is read between steps all along the run: on a shared machine it moves, and the share is only worth
-    // something against the ceiling of the same moments.
+    // The ceiling is measured between steps throughout the run: on a shared machine it varies, and the share is
+    // meaningful
+    // only if steps and ceiling are measured at the same time.
     let clock = ContinuousClock()
     var times: [Double] = []
     var ceilings: [Double] = []
@@ -142,7 +144,7 @@ package struct Benchmark: Sendable {
       architecture.layout)
   }
 
-  /// Floating-point operations per second of independent multiply-adds on this core, over about a millisecond.
+  /// Measures this core's peak rate of independent multiply-adds over about a millisecond, in GFLOP/s.
   package static func measureCeiling(_ precision: Precision, _ arithmetic: Arithmetic) -> Double {
     let clock = ContinuousClock()
     let start = clock.now
@@ -172,10 +174,10 @@ package struct Benchmark: Sendable {
       streams: size.streams, window: size.window, gradientShards: size.gradientShards)
   }
 
-  /// The most memory that this process has had resident, in bytes.
+  /// The peak resident memory of this process in bytes.
   private func peakMemory() -> Int {
     var usage = rusage()
-    // The call counts KiB.
+    // ru_maxrss is in KiB.
     guard getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0 else { return 0 }
     return usage.ru_maxrss * 1024
   }
@@ -188,7 +190,7 @@ private func median(_ values: [Double]) -> Double {
   return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-/// Tokens that are drawn as they are read, each from its place alone.
+/// Random tokens, each a function of its position.
 private struct RandomTokens: TokenSource {
   let count: Int
   let vocabularySize: Int

@@ -4,10 +4,11 @@ import Files
 import Workers
 
 extension CheckpointReader {
-  /// Opens one checkpoint on all workers; collective.
+  /// Opens the same checkpoint on all workers; collective.
   ///
-  /// The first worker finds out what `name` means and sends path and seal; each opens the file that it has under this
-  /// path, which must have this seal. Looked up by each, `latest` could be another step on another host.
+  /// The first worker resolves `name` and broadcasts the path and digest; each worker opens its file at this path,
+  /// which
+  /// must have this digest. If each resolved `latest` itself, hosts could open different steps.
   ///
   /// - Parameters:
   ///   - name: `latest`, `best` or a path.
@@ -17,7 +18,7 @@ extension CheckpointReader {
     var failed: (chosen: Chosen, error: any Error)?
     while true {
       let chosen = try group.fromFirst { try Self.choose(name, in: directory) }
-      // A run that is writing there may have moved on, and the file is gone; else the error is what it is.
+      // A run that is writing there may have replaced the file: try again if the choice has changed.
       if let failed, failed.chosen == chosen { throw failed.error }
       do {
         return try group.agreeing { try Self.open(chosen) }
@@ -27,7 +28,7 @@ extension CheckpointReader {
     }
   }
 
-  /// The checkpoint that `name` means now.
+  /// Resolves `name`, again if a run replaces the checkpoint meanwhile.
   private static func choose(_ name: String, in directory: String) throws -> Chosen {
     while true {
       let path = try CheckpointStore.resolve(name, in: directory)

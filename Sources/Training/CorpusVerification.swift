@@ -3,34 +3,36 @@ import Failures
 import Files
 import Workers
 
-/// The comparison of a corpus's files with their digests, which all workers make together at each start.
+/// Verifies the digests of a corpus's shard files, which the workers do together at every start.
 ///
-/// Each host reads every shard that its workers read, once: workers that see the same files of the same machine share
-/// them out. It runs beside the training; ``settle(atMost:)`` comes before anything is written that others rely on.
+/// Each host verifies every shard that its workers read once: workers that see the same files on the same machine
+/// divide
+/// them. Verification runs concurrently with training; ``settle(atMost:)`` is called before anything lasting is
+/// written.
 package final class CorpusVerification {
-  /// What a worker tells the others.
+  /// What a worker sends to the others.
   private struct Need: Codable {
-    /// Equal for workers that see the same files of the same machine.
+    /// Equal for workers that see the same files on the same machine.
     let host: String
-    /// The shards that it reads, as lower and upper bounds.
+    /// The shards that it reads.
     let shards: [Range<Int>]
   }
 
   private let group: any WorkerGroup
   private let own: ShardVerification
-  /// Whether all shards of all workers were found right; the same on all workers.
+  /// Whether all shards of all workers have been verified; the same on all workers.
   package private(set) var isSettled = false
 
-  /// How long a start waits before it trains beside the rest.
+  /// How long a start waits before training begins concurrently.
   package static let patience = Duration.seconds(2)
 
-  /// Begins; collective.
+  /// Starts the verification; collective.
   /// - Parameter reading: the tokens that this worker reads.
   package init(
     _ group: any WorkerGroup, _ corpus: CorpusReader, reading tokens: [(split: Split, range: Range<Int>)]
   ) throws {
     self.group = group
-    // Without its boot's identity a machine can't be told from others, and each worker reads for itself.
+    // Without a boot ID, machines can't be told apart, so each worker verifies its shards itself.
     let boot = ProcessIdentity.current.boot
     let machine = boot.isEmpty ? "worker \(group.rank)" : boot
     let need = Need(
@@ -45,7 +47,7 @@ package final class CorpusVerification {
 
   deinit { own.cancel() }
 
-  /// Deals shards out so that each of `count` workers reads about as many bytes.
+  /// Distributes shards so that each of `count` workers reads about the same number of bytes.
   package static func shares(of shards: Set<Int>, sizes: [Int], among count: Int) -> [[Int]] {
     var shares = [[Int]](repeating: [], count: count)
     var bytes = [Int](repeating: 0, count: count)
@@ -57,13 +59,13 @@ package final class CorpusVerification {
     return shares.map { $0.sorted() }
   }
 
-  /// Throws what this worker has found so far; not collective, and one load while all is well.
+  /// Throws the failure that this worker has found so far, if any. Not collective; costs one load.
   package func check() throws {
     if let failure = own.failure { throw failure }
   }
 
-  /// Waits until every worker has read its share, or has waited for `limit`; collective.
-  /// - Throws: ``WorkerFailure``, the same on all workers, where a shard is damaged.
+  /// Waits until every worker has verified its share or has waited for `limit`; collective.
+  /// - Throws: ``WorkerFailure``, the same on all workers, if a shard is damaged.
   package func settle(atMost limit: Duration? = nil) throws {
     guard !isSettled else { return }
     var pending = own.wait(atMost: limit) ? 0.0 : 1.0

@@ -5,21 +5,21 @@ import Models
 import Sharding
 import Workers
 
-/// The loss of a model on a split of a corpus, every target counted once.
+/// Computes the loss of a model on a split of a corpus; every target counts once.
 package final class Evaluator<Input> {
   private let group: any WorkerGroup
   private let scorer: any Scorer<Input>
   private let plan: BatchPlan
   private let source: any BatchSource<Input>
-  /// Counts right answers, where the scorer gives answers.
+  /// Counts the correct answers, if the scorer gives any.
   private let measure: ((_ batch: Batch<Input>, _ answers: [Int32]) -> Int)?
   /// The part of the split that this worker reads.
   package let reading: Range<Int>
 
   /// - Parameters:
-  ///   - scorer: weights are up to date in packed form whenever ``evaluate(progress:)`` is called.
+  ///   - scorer: its packed weights must be up to date when ``evaluate(progress:)`` is called.
   ///   - reading: the part of the split that this worker reads.
-  ///   - measure: counts the right answers of a batch; only with a ``Predictor``.
+  ///   - measure: counts the correct answers of a batch; requires a ``Predictor``.
   package init(
     _ group: any WorkerGroup, _ source: any BatchSource<Input>, _ plan: BatchPlan, _ scorer: any Scorer<Input>,
     reading: Range<Int>, measure: ((_ batch: Batch<Input>, _ answers: [Int32]) -> Int)? = nil
@@ -28,9 +28,9 @@ package final class Evaluator<Input> {
     (self.reading, self.measure) = (reading, measure)
   }
 
-  /// Runs over the whole split; collective. The result is the same on every worker and for every number of workers.
+  /// Evaluates the whole split; collective. The result is the same on every worker and for every number of workers.
   ///
-  /// - Parameter progress: called after each window with the share that is done.
+  /// - Parameter progress: called after each batch with the fraction completed.
   package func evaluate(progress: (Double) -> Void = { _ in }) throws -> Evaluation {
     guard let result = try evaluate(stoppable: false, progress: progress) else {
       preconditionFailure("an evaluation that can't be stopped was")
@@ -38,12 +38,12 @@ package final class Evaluator<Input> {
     return result
   }
 
-  /// Runs over the whole split as ``evaluate(progress:)`` does; nil, on every worker, where a stop signal has reached one.
+  /// Like ``evaluate(progress:)``, but returns nil on every worker if one of them receives a stop signal.
   package func evaluateUnlessStopped(progress: (Double) -> Void = { _ in }) throws -> Evaluation? {
     try evaluate(stoppable: true, progress: progress)
   }
 
-  /// Batches between the questions whether anyone has to stop: few enough to be quick, and hardly ever asked.
+  /// Batches between checks for a stop request: few enough to stop soon, enough to make the checks cheap.
   private static var batchesBetweenStops: Int { 4 }
 
   private func evaluate(stoppable: Bool, progress: (Double) -> Void) throws -> Evaluation? {
@@ -56,7 +56,7 @@ package final class Evaluator<Input> {
     for index in 0..<count {
       targets += source.targets(epoch: 0, index: index)
       do {
-        // A worker that has failed only waits until the others know.
+        // A failed worker only continues to take part in collectives until the others know.
         if failure == nil { right += try score(batch, index, &sums) }
         progress(Double(index + 1) / Double(count))
       } catch let error as WorkerFailure {
@@ -76,7 +76,9 @@ package final class Evaluator<Input> {
       tokens: targets, natsPerToken: nats, accuracy: Double(counts.reduce(0) { $0 + $1[0] }) / Double(targets))
   }
 
-  /// Adds the losses of a batch to the sums of this worker's shards; returns how many answers are right.
+  /// Adds the losses of a batch to the sums of this worker's gradient shards.
+  ///
+  /// - Returns: the number of correct answers.
   private func score(_ batch: Batch<Input>, _ index: Int, _ sums: inout [Double]) throws -> Int {
     try source.fill(batch, at: BatchPosition(epoch: 0, index: index, step: 0))
     var nats = [Double](repeating: 0, count: batch.unitCount)
@@ -92,7 +94,7 @@ package final class Evaluator<Input> {
     return right
   }
 
-  /// The sums of the shards of all workers.
+  /// The sums of the gradient shards of all workers.
   private func gather(_ own: [Double]) throws -> [Double] {
     let shards = plan.shards(of: group.rank)
     var all = [Double](repeating: 0, count: plan.tree.count)
@@ -111,18 +113,20 @@ package final class Evaluator<Input> {
 }
 
 extension Evaluator where Input == Window {
-  /// The loss of a language model, recurrent or n-gram: states are carried from window to window.
+  /// Evaluates a language model, recurrent or n-gram; states are carried from window to window.
   ///
   /// - Parameters:
-  ///   - streams: contiguous streams that the split is cut into; each starts from a zero state.
-  ///   - shards: parts that losses are summed in; at least as many as workers, and no more than streams.
-  ///   - scorer: makes what measures this worker's share.
-  /// - Throws: ``Failure`` where the split is too short for the streams.
+  ///   - streams: the number of contiguous streams of the split; each starts from a zero state.
+  ///   - shards: the number of gradient shards in which losses are summed; at least the number of workers, at most that
+  ///     of
+  ///     streams.
+  ///   - scorer: creates the scorer of this worker's share.
+  /// - Throws: ``Failure`` if the split is too short for the streams.
   package convenience init(
     _ group: any WorkerGroup, source: any TokenSource, streams count: Int, window length: Int, shards: Int,
     scorer: (BatchPlan) throws -> any Scorer<Window>
   ) throws {
-    // Says so where there are too few tokens, before anything is made for that many streams.
+    // Throws if there are too few tokens, before memory for that many streams is allocated.
     let layout = try StreamLayout(tokens: source.count, streams: count, window: length, remainder: .kept)
     let plan = BatchPlan(
       window: length, steps: layout.steps(inWindow: 0), sequences: count, shards: shards, workers: group.count)
@@ -134,7 +138,8 @@ extension Evaluator where Input == Window {
 }
 
 extension BatchPlan {
-  /// The shards that losses are summed in where no run has set any: a number that follows from the sequences alone, so
-  /// that the last bits are the same on any number of workers. They bound that number.
+  /// The number of gradient shards for an evaluation outside a run, and so the maximum number of workers.
+  ///
+  /// It depends on the sequences alone, so that the result is bitwise identical for any number of workers.
   package static func scoringShards(sequences: Int) -> Int { min(sequences, 4096) }
 }

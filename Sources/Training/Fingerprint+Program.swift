@@ -12,12 +12,13 @@ extension Fingerprint {
   private static let remedyForProgram = "install the same build of lockstep, with the same libraries, on all hosts"
   private static let remedyForWords = "start all ranks with the same command"
 
-  /// What ranks must have in common before they read any file: the program, its arithmetic, and the words that started
-  /// it, but for paths.
+  /// What ranks must have in common before they read any file: the program, its arithmetic and its arguments, except
+  /// for
+  /// paths.
   ///
   /// - Parameters:
-  ///   - arithmetic: what the command computes with; nil where it computes nothing together.
-  ///   - options: those of the command that change what it computes or prints.
+  ///   - arithmetic: the command's arithmetic; nil if ranks compute nothing together.
+  ///   - options: the command's options that change what it computes or prints.
   package init(
     command: String, _ arithmetic: Arithmetic? = nil, options: [(name: String, value: String)] = []
   ) {
@@ -38,10 +39,11 @@ extension Fingerprint {
 }
 
 extension RunConfiguration {
-  /// What ranks must have in common before they train under this configuration: every value in effect but paths, which
+  /// What ranks must have in common before they train with this configuration: every value in effect except paths,
+  /// which
   /// may differ between hosts.
   ///
-  /// - Parameter resume: the checkpoint to resume from, as a user names it.
+  /// - Parameter resume: the argument of `--resume`.
   func fingerprint(resuming resume: String?) -> Fingerprint {
     var fingerprint = Fingerprint()
     let remedy = "give all ranks the same configuration and the same --set options"
@@ -62,7 +64,7 @@ extension RunConfiguration {
 }
 
 extension Fingerprint {
-  /// What ranks must have in common of the files that they read, each its own.
+  /// What the files that each rank reads must have in common.
   fileprivate init(corpus: CorpusReader, initialParameters path: String?) throws {
     self.init()
     add(
@@ -92,7 +94,7 @@ extension WorkerGroup {
   /// Checks that all ranks have opened the same corpus; collective.
   /// - Throws: ``WorkerFailure``.
   package func compare(_ corpus: CorpusReader, initialParameters: String? = nil) throws {
-    // Threads of one process read the same file.
+    // Threads of one process read the same files.
     guard self is MPIWorkers else { return }
     try compare(try agreeing { try Fingerprint(corpus: corpus, initialParameters: initialParameters) })
   }

@@ -1,7 +1,7 @@
 import Checkpoints
 import Foundation
 
-/// The training history that a checkpoint keeps: a row for each progress line.
+/// The training history in a checkpoint: one row per progress line.
 struct TrainColumns {
   private(set) var records: [StepRecord] = []
 
@@ -22,7 +22,7 @@ struct TrainColumns {
   }
 }
 
-/// The validation history that a checkpoint keeps.
+/// The validation history in a checkpoint.
 struct ValidColumns {
   private(set) var records: [ValidationRecord] = []
 
@@ -64,7 +64,7 @@ extension HistoryTable {
     }
   }
 
-  /// The whole numbers of a column; 0 where the file has other ones or none. A history is for display only.
+  /// The values of a column; 0 for missing ones and those that are not integers, since a history is for display only.
   private func integers(_ name: String) -> [Int] {
     guard let values = self[name] else { return Array(repeating: 0, count: rowCount) }
     return (0..<rowCount).map { Int(exactly: values[$0]) ?? 0 }

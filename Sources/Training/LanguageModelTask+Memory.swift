@@ -7,13 +7,13 @@ import Sharding
 import Workers
 
 extension LanguageModelTask {
-  /// Bytes that this worker allocates for the reading of tokens, and for validations.
+  /// Bytes that this worker allocates for reading tokens and for validation.
   static func dataBytes(
     _ group: any WorkerGroup, _ configuration: RunConfiguration, _ corpus: CorpusReader,
     _ architecture: LanguageArchitecture, _ plan: BatchPlan
   ) -> Int {
     var bytes = StreamBatches.batchBytes(plan, rank: group.rank)
-    // A split that is too short for its streams is refused when they are made.
+    // A split that is too short for its streams is rejected when they are created.
     let train = try? StreamLayout(
       tokens: corpus.tokenCount(.train), streams: plan.sequences, window: plan.window,
       remainder: configuration.epochRemainder)
@@ -27,7 +27,7 @@ extension LanguageModelTask {
     return bytes + (evaluation ?? 0)
   }
 
-  /// Bytes that a worker allocates for an evaluation, besides the weights.
+  /// Bytes that a worker allocates for an evaluation besides the weights.
   package static func evaluationBytes(
     _ architecture: LanguageArchitecture, precision: Precision, tokens: Int, streams: Int, window: Int, shards: Int,
     rank: Int, workers: Int

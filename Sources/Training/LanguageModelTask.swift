@@ -11,7 +11,7 @@ import Sharding
 import Signals
 import Workers
 
-/// Language models on token streams.
+/// Trains a language model on streams.
 package final class LanguageModelTask: SequenceTask {
   package let budget: MemoryBudget
   package let initialParameters: String?
@@ -26,7 +26,8 @@ package final class LanguageModelTask: SequenceTask {
 
   /// Collective.
   ///
-  /// - Throws: ``WorkerFailure``, the same on all workers: what corpus, checkpoint or memory lack.
+  /// - Throws: ``WorkerFailure``, the same on all workers, if corpus or checkpoint is unsuitable or memory is too
+  ///   small.
   init(
     _ group: any WorkerGroup, _ configuration: RunConfiguration, _ corpus: CorpusReader, _ arithmetic: Arithmetic,
     resuming checkpoint: CheckpointReader?
@@ -56,7 +57,7 @@ package final class LanguageModelTask: SequenceTask {
     }
   }
 
-  /// How the batch is dealt out, with windows as long as the training split can fill.
+  /// The batch plan, with windows no longer than the train split can fill.
   private static func batchPlan(
     _ group: any WorkerGroup, _ configuration: RunConfiguration, _ corpus: CorpusReader
   ) throws -> BatchPlan {
@@ -68,7 +69,7 @@ package final class LanguageModelTask: SequenceTask {
         remainder: configuration.epochRemainder)
       steps = layout.steps(inWindow: 0)
     } catch {
-      // TokenStreams says so with the corpus's name; until then a batch of the least memory.
+      // TokenStreams reports it later, with the corpus's name; until then use the smallest batch.
       steps = 1
     }
     return BatchPlan(
@@ -76,7 +77,7 @@ package final class LanguageModelTask: SequenceTask {
       workers: group.count)
   }
 
-  /// The evaluator of the validation split, on as many streams as training has, or as the split has tokens for.
+  /// The evaluator of the valid split, on as many streams as training has, or fewer if the split is too short.
   private static func makeEvaluator(
     _ group: any WorkerGroup, _ configuration: RunConfiguration, _ corpus: CorpusReader,
     _ architecture: LanguageArchitecture, _ weights: PackedParameters
@@ -136,11 +137,12 @@ extension LanguageModelTask {
     }
   }
 
-  /// Where a run continues from a checkpoint.
+  /// The position at which a run resumes from a checkpoint.
   ///
-  /// Version 1 trained on the last tokens of an epoch, which are left out now: a position among them is the start of the
-  /// next epoch.
-  /// - Throws: ``Failure`` (bad data) for another corpus, or a position that it does not have.
+  /// Version 1 trained on the last tokens of an epoch, which are now left out: a position among them becomes the start
+  /// of
+  /// the next epoch.
+  /// - Throws: ``Failure`` (bad data) for another corpus, or a position outside it.
   package func position(of checkpoint: CheckpointReader) throws -> TrainingPosition {
     let layout = source.streams.layout
     let header = checkpoint.header
@@ -155,7 +157,7 @@ extension LanguageModelTask {
         .badData, "its position, window \(header.window) of epoch \(header.epoch + 1), is not in this corpus",
         at: checkpoint.path, remedy: "give the corpus that the run was started with as data.corpus")
     }
-    // With another length every stream but the first would continue at a different place in the text.
+    // With another length, every stream but the first would continue at a different place in the text.
     if let tokens = header.trainingState.count("corpus_tokens"), tokens != layout.tokens {
       throw Failure(
         .badData,
@@ -164,7 +166,7 @@ extension LanguageModelTask {
         remedy: "give the corpus that the run was started with as data.corpus, or start a new run with this checkpoint "
           + "as model.initial_parameters")
     }
-    // The digest is of the tokens: shards and path may have changed. Files of version 1 know no more than the length.
+    // The digest is of the content: shard files and path may have changed. Version 1 recorded only the length.
     if let digest = header.corpusDigest, try corpus.contentDigest() != digest {
       throw Failure(
         .badData, "the run was trained on another text than the corpus \(corpus.directory) has, of the same vocabulary",

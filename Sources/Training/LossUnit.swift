@@ -1,18 +1,18 @@
 import Corpus
 import Foundation
 
-/// The unit in which a tokeniser's losses are usually given.
+/// The customary unit of losses for a tokeniser.
 package enum LossUnit: Sendable {
   case perplexity
   case bitsPerCharacter
   case bitsPerByte
 
-  /// The unit of a corpus.
+  /// The unit for a corpus.
   package init(_ corpus: CorpusReader) {
     self.init(tokenizer: corpus.vocabulary.tokenizer.rawValue)
   }
 
-  /// The unit of a tokeniser by name.
+  /// The unit for a tokeniser, by name.
   package init(tokenizer: String) {
     switch tokenizer {
     case "char": self = .bitsPerCharacter
@@ -21,7 +21,7 @@ package enum LossUnit: Sendable {
     }
   }
 
-  /// A loss in nats per token, in this unit, with its name.
+  /// Formats a loss, given in nats per token, in this unit.
   package func text(_ nats: Double) -> String {
     switch self {
     case .perplexity: "perplexity \(fixed(exp(nats), 2))"

@@ -3,28 +3,31 @@ import Foundation
 import Parameters
 import Workers
 
-/// The memory that the workers of a host need, against what they may have. Known before anything large is allocated:
-/// the system would end a process that asks for too much without a word.
+/// The memory that the workers of a host need, and the limit on it. It is checked before anything large is allocated,
+/// since the system kills a process that uses too much without a message.
 ///
-/// For each host: what its processes have already (program, libraries, corpus table), what each worker allocates, and
-/// the weights, once where workers share them.
+/// The sum for a host: what its processes already use (program, libraries, corpus tables), what each worker allocates,
+/// and the weights, which count once if workers share them.
 package struct MemoryBudget: Sendable, Equatable {
-  /// Bytes that the workers of the fullest host need.
+  /// Bytes that the workers of one host need: the maximum over all hosts.
   package var needed: Int
-  /// The least of its limits; nil where none is known.
+  /// The smallest limit; nil if none is known.
   package var limit: MemoryLimit?
 
-  /// What a process uses besides its buffers, in bytes: code that is first run in training, HDF5's caches, the
-  /// journal's rows.
+  /// Bytes that a process uses besides its buffers: code that runs first in training, HDF5's caches, the journal's
+  /// rows.
   static let processBytes = 8 << 20
 
-  /// Adds up, and compares; collective.
+  /// Adds up the memory of each host and compares it with the limits; collective.
   ///
   /// - Parameters:
-  ///   - weights: bytes of weights in plain and packed form. `areShared`: whether all workers use the same memory.
+  ///   - weights: bytes of the weights, plain and packed.
+  ///   - areShared: whether all workers of a host use the same weights.
   ///   - own: other bytes that this worker allocates.
-  ///   - given: a limit that the user gives, in bytes, which takes the place of all others. `key`: what sets it.
-  /// - Throws: ``WorkerFailure`` (usage) where some host's workers need more than they may have.
+  ///   - given: the user's limit in bytes, which replaces all others.
+  ///   - key: the name of the setting for `given`.
+  ///   - what: the subject of the error message, such as "training".
+  /// - Throws: ``WorkerFailure`` (usage) if the workers of any host exceed their limit.
   package init(
     _ group: any WorkerGroup, weights: Int, areShared: Bool, own: Int, given: Int?, key: String, what: String,
     remedy: String
@@ -66,13 +69,13 @@ package struct MemoryBudget: Sendable, Equatable {
     self.limit = least
   }
 
-  /// Such as "memory: 352.1 MiB, of 22.9 GiB (what the machine has available)".
+  /// For the log, such as "memory: 352.1 MiB, of 22.9 GiB (what the machine has available)".
   package var text: String {
     let most = limit.map { ", of \(readable(bytes: $0.bytes)) (\($0.source))" } ?? ""
     return "memory: \(readable(bytes: needed))\(most)"
   }
 
-  /// This machine's name, and a number that two processes have in common if they run on one machine.
+  /// This machine's name, and a number that identifies the machine.
   private static var host: (name: String, number: Int64) {
     let host = WorkerName.thisHost
     let boot = (try? String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8)) ?? ""
@@ -82,7 +85,7 @@ package struct MemoryBudget: Sendable, Equatable {
 }
 
 extension WorkerGroup {
-  /// The numbers of all workers, as many from each; collective.
+  /// Gathers the numbers of all workers, equally many from each; collective.
   func gather(_ own: [Int64]) throws -> [[Int64]] {
     let width = own.count * MemoryLayout<Int64>.stride
     var all = [Int64](repeating: 0, count: own.count * count)

@@ -3,7 +3,7 @@ import Failures
 import Files
 import Foundation
 
-/// Where the rows up to a step end in `metrics.jsonl`: a resumed run writes what follows again.
+/// The place in `metrics.jsonl` where the rows up to a step end; a resumed run rewrites the rest.
 package struct MetricsCut: Equatable {
   /// Bytes of the rows up to the step.
   package let end: Int
@@ -14,12 +14,11 @@ package struct MetricsCut: Equatable {
 
   package var hasTail: Bool { size > end }
 
-  /// Looks at the place that the checkpoint states and, where rows of other steps meet there, from the end backwards; never
-  /// at the whole file.
+  /// Tries the offset that the checkpoint states; if the rows there don't match, searches backwards from the end.
   ///
-  /// - Parameter stated: the place that the checkpoint states.
-  /// - Returns: nil where there is no file.
-  /// - Throws: ``Failure`` (can't write) where it can't be read.
+  /// - Parameter stated: the offset that the checkpoint states, in bytes.
+  /// - Returns: nil if there is no file.
+  /// - Throws: ``Failure`` (can't write) if it can't be read.
   package init?(in directory: String, upTo step: Int, stated: Int?) throws {
     let path = MetricsFile.path(in: directory)
     guard access(path, F_OK) == 0 || errno != ENOENT else { return nil }
@@ -44,13 +43,13 @@ package struct MetricsCut: Equatable {
 
   private struct Row {
     let start: Int
-    /// After the line end.
+    /// The offset after the line end.
     let end: Int
-    /// nil for a line that is no row.
+    /// nil for a line that is not a row.
     let step: Int?
   }
 
-  /// The last whole line that ends at `limit` or before it; nil if there is none.
+  /// The last complete line that ends at or before `limit`; nil if there is none.
   private static func lastRow(of file: borrowing PosixFile, before limit: Int) throws -> Row? {
     var start = limit
     var bytes: [UInt8] = []
@@ -73,7 +72,9 @@ package struct MetricsCut: Equatable {
 }
 
 extension MetricsFile {
-  /// Writes the rows of a checkpoint's history in place of a file that is gone. Returns its bytes.
+  /// Recreates a missing file from a checkpoint's history.
+  ///
+  /// - Returns: its size in bytes.
   static func rebuild(in directory: String, from history: History) throws -> Int {
     var rows = history.train.stepRecords.map(MetricsRow.step)
     rows += history.valid.validationRecords.map(MetricsRow.validation)

@@ -2,16 +2,16 @@ import Failures
 import Files
 import Foundation
 
-/// `metrics.jsonl` of a run directory: one JSON object a line, a row for each step and each validation.
+/// `metrics.jsonl` of a run directory: one JSON object per line, for each step and each validation.
 ///
-/// Rows are kept in memory and written about once a second, so that the step loop neither formats nor writes. The first
-/// step of each start states the run that it belongs to.
+/// Rows are buffered and written about once a second, so that most steps neither format nor write. The first row of a
+/// step after each start records the run's id.
 final class MetricsFile {
   private let file: PosixFile
   private let run: String
-  /// Called before rows are written: whether this is still the run's only writer.
+  /// Called before rows are written; throws if this is no longer the run's only writer.
   private let mayWrite: () throws -> Void
-  /// Bytes that are written.
+  /// Bytes written so far.
   private(set) var size: Int
   private var rows: [MetricsRow] = []
   private var hasStatedRun = false
@@ -20,7 +20,7 @@ final class MetricsFile {
 
   static func path(in directory: String) -> String { "\(directory)/metrics.jsonl" }
 
-  /// Opens the file to append after its first `size` bytes; what follows them is cut off.
+  /// Opens the file, truncates it to `size` bytes and appends after them.
   ///
   /// - Throws: ``Failure`` (can't write).
   init(directory: String, run: String, keeping size: Int, mayWrite: @escaping () throws -> Void = {}) throws {
@@ -38,7 +38,7 @@ final class MetricsFile {
     if rows.count >= Self.capacity || ContinuousClock.now - lastWrite > .seconds(1) { try flush() }
   }
 
-  /// Writes what is in memory. Throws ``Failure`` (can't write).
+  /// Writes the buffered rows. Throws ``Failure`` (can't write).
   func flush() throws {
     lastWrite = .now
     guard !rows.isEmpty else { return }
@@ -58,7 +58,7 @@ final class MetricsFile {
     size += bytes.count
   }
 
-  /// Writes what is in memory and waits until all rows are on the disk.
+  /// Writes the buffered rows and waits until they are on disk. Throws ``Failure`` (can't write).
   func synchronize() throws {
     try flush()
     try Self.reporting("free some space and resume the run") { try file.synchronize() }

@@ -1,12 +1,12 @@
 import Foundation
 
-/// One training step, as `metrics.jsonl` and the progress line show it.
+/// The metrics of one training step, for `metrics.jsonl` and the progress line.
 package struct StepRecord: Sendable, Equatable {
-  /// Optimiser steps done.
+  /// Completed optimiser steps.
   package var step: Int
   /// The epoch that the step belongs to, from 1.
   package var epoch: Int
-  /// Mean cross-entropy of the window, in nats per token.
+  /// Mean cross-entropy of the batch, in nats per token.
   package var loss: Double
   /// Tokens trained on since the run began.
   package var tokens: Int
@@ -14,20 +14,20 @@ package struct StepRecord: Sendable, Equatable {
   /// Global norm of the gradient before clipping.
   package var gradientNorm: Double
   package var learningRate: Double
-  /// Whether the update was left out, because loss or gradient were not finite.
+  /// Whether the update was skipped because the loss or gradient was not finite.
   package var isSkipped = false
 }
 
-/// One validation.
+/// The metrics of one validation.
 package struct ValidationRecord: Sendable, Equatable {
   package var step: Int
   package var epoch: Int
   package var natsPerToken: Double
-  /// Of a task with right answers.
+  /// The fraction of correct answers; nil for a language model.
   package var accuracy: Double?
 }
 
-/// A row of `metrics.jsonl`: members in the order of writing.
+/// A row of `metrics.jsonl`.
 enum MetricsRow {
   case step(StepRecord)
   case validation(ValidationRecord)
@@ -39,7 +39,7 @@ enum MetricsRow {
     }
   }
 
-  /// One JSON object and a line end. A row may state which run it belongs to.
+  /// The row as a line of JSON, with the run's id if given.
   func json(run: String? = nil) -> String {
     let members =
       switch self {
@@ -59,10 +59,10 @@ enum MetricsRow {
     return "{\(members)\(run.map { ",\"run\":\"\($0)\"" } ?? "")}\n"
   }
 
-  /// JSON has neither NaN nor infinity, which the loss of a step that was left out is, and a perplexity may be.
+  /// JSON has neither NaN nor infinity, which occur as the loss of a skipped step or as a perplexity.
   private static func number(_ value: Double) -> String { value.isFinite ? "\(value)" : "null" }
 
-  /// The step of a row as ``json(run:)`` writes it; nil for a line that is torn or foreign.
+  /// The step of a row that ``json(run:)`` wrote; nil for a torn line or any other text.
   static func step(of line: some Collection<UInt8>) -> Int? {
     let key = Array("{\"step\":".utf8)
     guard line.starts(with: key), line.suffix(1).first == UInt8(ascii: "}") else { return nil }

@@ -1,12 +1,12 @@
 import Failures
 import Foundation
 
-/// What a run writes beside its checkpoints when it meets NaN or infinity: `nonfinite-step-0000000123.json`.
+/// The report that a run writes in its directory when it stops on NaN or infinity: `nonfinite-step-0000000123.json`.
 ///
-/// It says what was not finite and where the run stood, and holds all that `lockstep train --replay` needs to get there
-/// again. Numbers that JSON lacks are the strings "nan", "inf" and "-inf".
+/// It says what was not finite and where, and holds everything that `lockstep train --replay` needs to reproduce it.
+/// Numbers that JSON lacks are the strings "nan", "inf" and "-inf".
 package struct NonFiniteReport: Codable, Sendable, Equatable {
-  /// What was found not to be finite.
+  /// What was not finite.
   package enum Kind: String, Codable, Sendable {
     case loss
     case gradient
@@ -14,12 +14,11 @@ package struct NonFiniteReport: Codable, Sendable, Equatable {
     case validationLoss = "validation_loss"
   }
 
-  /// The first tensor that is not finite: a parameter's gradient, in the order in which the backward pass computes
-  /// them, or a parameter.
+  /// The first tensor that is not finite: a parameter, or a parameter's gradient in the order of the backward pass.
   package struct Place: Codable, Sendable, Equatable {
     package var tensor: String
     package var row: Int
-    /// Whose gradient it is; nil where all workers have it.
+    /// The worker with this gradient; nil if all workers have the value.
     package var worker: Int?
 
     package init(tensor: String, row: Int, worker: Int?) {
@@ -36,26 +35,26 @@ package struct NonFiniteReport: Codable, Sendable, Equatable {
   package var step: Int
   /// From 1.
   package var epoch: Int
-  /// The window of the epoch, from 0, its time steps, and the streams of the batch.
+  /// The window of the epoch, from 0, its time steps, and the sequences of the batch.
   package var window: Int
   package var windowSteps: Int
   package var streams: Int
-  /// Mean cross-entropy of the window in nats per token, or the validation loss.
+  /// Mean cross-entropy of the batch in nats per token, or the validation loss.
   package var loss: Double
-  /// Norm before clipping; nil where the step was complete.
+  /// The norm before clipping; nil if the step was complete.
   package var gradientNorm: Double?
   package var learningRate: Double?
   package var first: Place?
-  /// Streams whose gradient shards have no finite loss, as ranges `from..<to`, and the worker of the first.
+  /// Sequences whose gradient shards have no finite loss, as pairs [from, to), and the worker of the first.
   package var streamsWithoutFiniteLoss: [[Int]]
   package var workerOfFirstLoss: Int?
-  /// Steps left out in a row before the run stopped, this one included; 0 under `on_nonfinite: stop`.
+  /// Consecutive steps that were not finite, including this one; 0 with `on_nonfinite: stop`.
   package var skippedInARow: Int
   package var workers: Int
   package var exchange: String
-  /// The checkpoint before; nil if the run started from its initial weights.
+  /// The checkpoint before the step; nil if there was none since the initial weights.
   package var checkpoint: String?
-  /// YAML, in effect when the run stopped.
+  /// The configuration in effect, as YAML.
   package var configuration: String
 
   package static func fileName(step: Int) -> String {
@@ -63,7 +62,7 @@ package struct NonFiniteReport: Codable, Sendable, Equatable {
     return "nonfinite-step-\(String(repeating: "0", count: max(0, 10 - digits.count)))\(digits).json"
   }
 
-  /// Writes the report into a run directory and returns its path.
+  /// Writes the report into a run directory and returns its path. Throws what encoding or writing throws.
   func write(in directory: String) throws -> String {
     let encoder = JSONEncoder()
     encoder.keyEncodingStrategy = .convertToSnakeCase
@@ -75,7 +74,7 @@ package struct NonFiniteReport: Codable, Sendable, Equatable {
     return path
   }
 
-  /// - Throws: ``Failure`` (bad data) where the file is missing or no such report.
+  /// - Throws: ``Failure`` (bad data) if the file is missing or not such a report.
   package init(contentsOf path: String) throws {
     let remedy = "give the nonfinite-step-….json that a stopped run has left in its directory"
     guard let data = FileManager.default.contents(atPath: path) else {

@@ -1,7 +1,7 @@
 import Checkpoints
 import Failures
 
-/// Sums over the steps since the last progress line. Never over the end of an epoch.
+/// Sums over the steps since the last progress line; an interval also ends with its epoch.
 struct ProgressInterval: Equatable {
   /// The loss, summed over tokens.
   private(set) var nats = 0.0
@@ -10,13 +10,13 @@ struct ProgressInterval: Equatable {
 
   init() {}
 
-  /// The interval that was open when a checkpoint was written.
-  /// - Throws: ``Failure`` (bad data) where the file lacks a part of it.
+  /// The interval that was open when the checkpoint was written.
+  /// - Throws: ``Failure`` (bad data) if the file lacks a part of it.
   init(_ checkpoint: CheckpointReader) throws {
     tokens = try checkpoint.trainingCount("interval_tokens")
     seconds = try checkpoint.trainingNumber("interval_seconds")
     if checkpoint.seal.formatVersion == 1 {
-      // The sum of the steps' means, as that version showed it.
+      // Version 1 summed the steps' mean losses.
       let steps = try checkpoint.trainingCount("interval_steps")
       nats = steps == 0 ? 0 : try checkpoint.trainingNumber("interval_loss") / Double(steps) * Double(tokens)
     } else {
@@ -30,11 +30,11 @@ struct ProgressInterval: Equatable {
     self.seconds += seconds
   }
 
-  /// Nats per token; nil before the first step.
+  /// The mean loss in nats per token; nil before the first step.
   var loss: Double? { tokens > 0 ? nats / Double(tokens) : nil }
   var tokensPerSecond: Double? { seconds > 0 ? Double(tokens) / seconds : nil }
 
-  /// What a checkpoint keeps.
+  /// The state for a checkpoint.
   var state: [String: Double] {
     ["interval_nats": nats, "interval_tokens": Double(tokens), "interval_seconds": seconds]
   }

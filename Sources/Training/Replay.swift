@@ -5,16 +5,16 @@ import Kernels
 import Logging
 import Workers
 
-/// Runs again to the step that a ``NonFiniteReport`` tells of, and finds the first value that is not finite.
+/// Repeats the steps up to the one in a ``NonFiniteReport`` and finds the first value that is not finite.
 ///
-/// One worker does it, whatever number the run had: along the tree the bits are the same. Nothing is written, and no lock
-/// taken.
+/// It uses one worker, whatever the run used: along the tree the results are bitwise identical. It writes nothing and
+/// takes no lock.
 package struct Replay {
-  /// What the steps showed.
+  /// What was found.
   package enum Result: Sendable, Equatable {
-    /// The first value of a step that is not finite, in the order of computation.
+    /// A step's first value that is not finite, in the order of computation.
     case value(step: Int, NonFiniteProbe.Finding)
-    /// The update of a finite gradient left weights that are not finite.
+    /// The gradient was finite, but the weights after the update are not.
     case weights(step: Int, NonFiniteReport.Place)
     /// All steps were finite.
     case nothing(step: Int)
@@ -33,14 +33,14 @@ package struct Replay {
   package let report: NonFiniteReport
   package let configuration: RunConfiguration
 
-  /// - Parameter overrides: arguments of `--set`, such as the place that the corpus has moved to.
+  /// - Parameter overrides: arguments of `--set`, such as a new path of the corpus.
   package init(_ path: String, overrides: [String]) throws {
     report = try NonFiniteReport(contentsOf: path)
     configuration = try RunConfiguration(
       yaml: report.configuration, source: "\(path):configuration", overrides: overrides)
   }
 
-  /// - Throws: ``Failure`` or ``WorkerFailure`` where the corpus or the checkpoint is not there any more.
+  /// - Throws: ``Failure`` or ``WorkerFailure``, for example if the corpus or the checkpoint no longer exists.
   package func run(arithmetic: Arithmetic, logger: Logger) throws -> Result {
     let trainer = try Trainer(
       SingleWorker(), configuration: configuration, resume: report.checkpoint, purpose: .trial,

@@ -7,7 +7,7 @@ import Parameters
 import Sharding
 import Workers
 
-/// One worker's copy of a model in data-parallel training: its weights, which workers may share, its tapes, and the
+/// One worker's copy of a model in data-parallel training: the weights, which workers may share, its tapes, and the
 /// exchange that keeps all replicas equal.
 package final class Replica<Input>: WorkerReplica {
   package let plan: BatchPlan
@@ -20,7 +20,7 @@ package final class Replica<Input>: WorkerReplica {
 
   /// Collective.
   ///
-  /// - Parameter fill: gives the parameters their first values, the same on every worker.
+  /// - Parameter fill: sets the parameters' initial values, the same on every worker.
   /// - Throws: ``WorkerFailure``.
   package init(
     _ group: any WorkerGroup, _ architecture: any Architecture<Input>, _ plan: BatchPlan, _ arithmetic: Arithmetic,
@@ -55,7 +55,8 @@ package final class Replica<Input>: WorkerReplica {
   /// Fills a batch and runs a training pass over it.
   ///
   /// - Parameter didPass: called after the pass, with the model.
-  /// - Returns: the loss sum of each of this worker's shards, or the error that the exchange is to tell the others.
+  /// - Returns: the loss sum of each of this worker's gradient shards, or an error for the exchange to report to the
+  ///   others.
   package func pass(
     _ batch: Batch<Input>, fill: () throws -> Void, didPass: (any GradientModel) -> Void = { _ in }
   ) -> Result<[Double], any Error> {
@@ -64,7 +65,7 @@ package final class Replica<Input>: WorkerReplica {
         try fill()
         return try run(batch, didPass)
       }
-      // Joint products need every worker.
+      // Joint products need every worker, so all must agree that their batches are filled.
       try group.agreeing(fill)
       return try group.alone { try run(batch, didPass) }
     }
@@ -78,7 +79,7 @@ package final class Replica<Input>: WorkerReplica {
   }
 }
 
-/// A replica, whatever its model's input is.
+/// A replica of any model, whatever its input.
 package protocol WorkerReplica: AnyObject {
   var plan: BatchPlan { get }
   var weights: PackedParameters { get }
@@ -88,11 +89,11 @@ package protocol WorkerReplica: AnyObject {
 }
 
 extension WorkerReplica {
-  /// Sets the carried states to zero: the start of an epoch.
+  /// Sets the carried states to zero, as at the start of an epoch.
   package func resetStates() { for state in model.carried { state.values.fill(0) } }
 }
 
-/// How gradients are exchanged and what they do to the weights.
+/// How gradients are exchanged and applied to the weights.
 package struct TrainingMethod: Sendable {
   package var exchange = TrainingConfiguration.Exchange.tree
   package var rule: UpdateRule

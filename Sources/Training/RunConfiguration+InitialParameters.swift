@@ -6,11 +6,11 @@ import Interfaces
 import Parameters
 
 extension RunConfiguration {
-  /// Fills the parameters with the tensors of a file, as strictly as PyTorch loads a state: all of the model's tensors and
-  /// no other, of the same shapes, finite, for the same tokens and the same kind of model.
+  /// Fills the parameters with the tensors of a file, as strictly as PyTorch's `load_state_dict`: exactly the model's
+  /// tensors, with the same shapes and finite values, for the same vocabulary and the same kind of model.
   ///
-  /// - Returns: a line that says what was loaded.
-  /// - Throws: ``Failure`` (bad data) that names what differs.
+  /// - Returns: a line for the log that says what was loaded.
+  /// - Throws: ``Failure`` (bad data) that names the differences.
   func load(
     _ path: String, into store: ParameterStore, _ architecture: any Architecture, corpus: CorpusReader?
   ) throws -> String {
@@ -54,7 +54,9 @@ extension RunConfiguration {
       remedy: "configure the model that they are of, with a corpus of its vocabulary, or give other weights")
   }
 
-  /// Returns whether the file has the output matrix of a tied model too.
+  /// Checks that the decoder, if the file of a tied model has it too, equals the embedding.
+  ///
+  /// - Returns: whether the file has it.
   private func checkTied(
     _ file: InitialParameters, _ store: ParameterStore, _ architecture: any Architecture
   ) throws -> Bool {
@@ -73,11 +75,11 @@ extension RunConfiguration {
     return true
   }
 
-  /// What changes the meaning of tensors. Which there are, and their shapes, have been compared.
+  /// The keys that change the meaning of tensors whose names and shapes are equal.
   private static let settings = ["task", "model.cell", "model.activation", "model.reset"]
 
   private func checkSettings(_ file: InitialParameters) throws {
-    // A foreign dataset of this name, or a later program's, says nothing here.
+    // A dataset of this name from another program or a later version is ignored.
     guard let text = try file.configuration(), let saved = try? RunConfiguration(yaml: text, source: file.path) else {
       return
     }

@@ -4,11 +4,11 @@ import Interfaces
 import Parameters
 
 extension RunConfiguration {
-  /// Gives the parameters their first values: tensors of a file where the configuration names one, else random ones.
+  /// Sets the parameters' initial values: the tensors of the configured file, or random ones without a file.
   ///
-  /// - Parameter corpus: whose vocabulary a file must have, if it has one.
-  /// - Returns: a line that says what was loaded; nil for random values.
-  /// - Throws: what reading the file met; what in it does not fit.
+  /// - Parameter corpus: a file with a vocabulary must have this corpus's.
+  /// - Returns: a line for the log that says what was loaded; nil for random values.
+  /// - Throws: ``Failure`` if the file can't be read or does not match.
   @discardableResult
   package func initialize(
     _ parameters: ParameterStore, _ architecture: any Architecture, corpus: CorpusReader? = nil
@@ -20,7 +20,7 @@ extension RunConfiguration {
     return try load(path, into: parameters, architecture, corpus: corpus)
   }
 
-  /// What an epoch does with the tokens that don't fill streams and windows evenly.
+  /// What an epoch does with the tokens that don't divide evenly into streams and windows.
   package var epochRemainder: StreamLayout.Remainder {
     switch data.lastWindow {
     case .drop: .droppedWithShortWindow

@@ -4,11 +4,12 @@ import Files
 import Foundation
 
 extension RunConfiguration {
-  /// Refuses the configuration of a run directory that names another one: the directory was copied or moved.
+  /// Rejects the configuration in a run directory that names another directory, since the directory was copied or
+  /// moved.
   ///
   /// - Parameters:
   ///   - file: the configuration's path.
-  ///   - overrides: as given with `--set`; who names the directory there means it.
+  ///   - overrides: arguments of `--set`; a directory that is named there is accepted.
   /// - Throws: ``Failure`` (usage) that says what to set.
   package func checkPlace(file: String, overrides: [String]) throws {
     let directory = PathName(file).directory

@@ -5,24 +5,24 @@ import Files
 import Foundation
 
 extension RunDirectory {
-  /// What a run has of its directory once it is its own.
+  /// The parts of a directory that a run has claimed.
   struct Claim {
     let identity: RunIdentity
     let store: CheckpointStore
     let metrics: MetricsFile
-    /// What a person should know.
+    /// Lines for the log.
     let remarks: [String]
   }
 
-  /// Makes the directory this run's: a new one's, a fork's, or again that of the run that `checkpoint` belongs to.
+  /// Claims the directory for a new run, for a fork, or for the run of `checkpoint` that is resumed here.
   ///
-  /// - Throws: ``Failure`` (can't write) where another run's files are here.
+  /// - Throws: ``Failure`` (can't write) if another run's files are here.
   func claim(_ configuration: RunConfiguration, resuming checkpoint: CheckpointReader?) throws -> Claim {
     if let checkpoint, isOwn(checkpoint) { return try resume(configuration, checkpoint) }
     return try begin(configuration, from: checkpoint)
   }
 
-  /// Whether the checkpoint is one of this directory's, by whatever path it was opened.
+  /// Whether the checkpoint is in this directory, whatever the path by which it was opened.
   private func isOwn(_ checkpoint: CheckpointReader) -> Bool {
     let own = CheckpointStore.path(step: checkpoint.header.step, in: path)
     return (try? Seal(of: own, as: .checkpoint)) == checkpoint.seal
@@ -84,7 +84,7 @@ extension RunDirectory {
       cause: list.joined(separator: ", "), remedy: remedy)
   }
 
-  // MARK: The same run again
+  // MARK: A resumed run
 
   private func resume(_ configuration: RunConfiguration, _ checkpoint: CheckpointReader) throws -> Claim {
     var remarks: [String] = []
@@ -114,7 +114,7 @@ extension RunDirectory {
       identity: identity, store: store, metrics: try openMetrics(identity, keeping: kept), remarks: remarks)
   }
 
-  /// Which run this is. Checkpoints of version 1 don't say; their run gets a name now.
+  /// The identity of the resumed run; a new one for a checkpoint of version 1, which has none.
   private func identity(resuming checkpoint: CheckpointReader) throws -> RunIdentity {
     let latest = CheckpointStore.latest(in: path).flatMap { try? Seal(of: $0, as: .checkpoint) }?["run"]
     if let own = checkpoint.header.run {

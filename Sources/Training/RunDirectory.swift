@@ -5,21 +5,21 @@ import Files
 import Foundation
 import Signals
 
-/// The directory of a run, as the one worker that writes there has it: locked, tried out, and in order after whatever
-/// happened to the run before.
+/// The directory of a run, for the only worker that writes there: locked, probed, and repaired if an earlier run was
+/// killed.
 final class RunDirectory {
   let path: String
   let traits: FileSystemTraits
   private let lock: DirectoryLock
-  /// Directories that this start has made, outermost first; empty ones go again if the run never begins.
+  /// Directories that this start has created, outermost first; removed again if they are empty at the end.
   private let made: [String]
 
-  /// Makes the directory if need be, waits for a run that is about to end there, and takes its lock.
+  /// Creates the directory if needed, waits for a run that is about to end there, and acquires the lock.
   ///
   /// - Parameters:
-  ///   - breakingLock: whether to take the lock from whoever holds it.
-  ///   - say: shows a line.
-  /// - Throws: ``Failure`` (can't write) where another run is using it, or it can't be written to;
+  ///   - breakingLock: whether to take the lock from its holder.
+  ///   - say: logs a line.
+  /// - Throws: ``Failure`` (can't write) if another run is using the directory or it is not writable;
   ///   ``StopSignal/Interruption``.
   init(_ path: String, breakingLock: Bool, say: (String) -> Void) throws {
     self.path = path
@@ -52,10 +52,10 @@ final class RunDirectory {
     Self.removeEmpty(made)
   }
 
-  /// Checks that the run still is the only writer here. Throws ``Failure`` (can't write).
+  /// Checks that the run is still the only writer here. Throws ``Failure`` (can't write).
   func check() throws { try lock.check() }
 
-  /// Makes a directory and those above it. Returns those that were not there.
+  /// Creates a directory and its missing parents; returns the ones created.
   private static func makeDirectories(_ path: String) throws -> [String] {
     if mkdir(path, 0o777) == 0 { return [path] }
     if errno == ENOENT, path != PathName(path).directory {

@@ -4,8 +4,8 @@ import Files
 import Foundation
 import Logging
 
-/// What a run tells the world: progress on the terminal or in lines, `metrics.jsonl`, and the history of a checkpoint.
-/// Only the first worker has one.
+/// Records a run: progress on the terminal or in log lines, `metrics.jsonl`, and the history for checkpoints. Only the
+/// first worker has one.
 final class RunJournal {
   let metrics: MetricsFile
   private let logger: Logger
@@ -22,7 +22,7 @@ final class RunJournal {
   private var train: TrainColumns
   private var valid: ValidColumns
 
-  /// - Parameter checkpoint: the one that the run resumes from.
+  /// - Parameter checkpoint: the checkpoint that the run resumes from.
   init(
     metrics: MetricsFile, from step: Int, totalSteps: Int, logEvery: Int, unit: LossUnit,
     resuming checkpoint: CheckpointReader?, logger: Logger, isTerminal: Bool = StandardError.isTerminal
@@ -38,10 +38,10 @@ final class RunJournal {
     interval = try checkpoint.map(ProgressInterval.init) ?? ProgressInterval()
   }
 
-  /// Notes one step. `seconds` is what it took; the last step of an epoch ends the interval of progress lines too.
+  /// Records one step, which took `seconds`. The last step of an epoch also ends the interval of progress lines.
   func record(_ record: StepRecord, tokens: Int, seconds: Double, endsEpoch: Bool) throws {
     try metrics.append(.step(record))
-    // A step that was left out has no loss to count.
+    // A skipped step has no finite loss.
     if !record.isSkipped { interval.add(record, tokens: tokens, seconds: seconds) }
     guard !record.isSkipped || endsEpoch && interval.loss != nil else { return }
     if isTerminal { progress.update(line(record)) }
@@ -55,7 +55,7 @@ final class RunJournal {
     interval = ProgressInterval()
   }
 
-  /// Notes one validation.
+  /// Records one validation.
   func record(_ record: ValidationRecord, isBest: Bool) throws {
     try metrics.append(.validation(record))
     try metrics.flush()
@@ -66,30 +66,30 @@ final class RunJournal {
         + (record.accuracy.map { ", accuracy \(fixed(100 * $0, 2)) %" } ?? "") + (isBest ? " (best so far)" : ""))
   }
 
-  /// Prints a line, above the progress line where there is one.
+  /// Logs a line, above the progress line if there is one.
   func say(_ text: String) {
     progress.clear()
     logger.info("\(text)")
   }
 
-  /// As ``say(_:)``, for what a person should not overlook.
+  /// Like ``say(_:)``, with level warning.
   func warn(_ text: String) {
     progress.clear()
     logger.warning("\(text)")
   }
 
-  /// Shows what the run is busy with on a terminal.
+  /// Shows the current activity in the progress line on a terminal.
   func show(_ text: @autoclosure () -> String) {
     if isTerminal { progress.update(text()) }
   }
 
-  /// Writes what is not on disk yet. Throws ``Failure`` (can't write).
+  /// Writes buffered metrics. Throws ``Failure`` (can't write).
   func flush() throws {
     progress.clear()
     try metrics.flush()
   }
 
-  /// Writes what is not on disk yet, and waits until it is. Throws ``Failure`` (can't write).
+  /// Writes buffered metrics and waits until they are on disk. Throws ``Failure`` (can't write).
   func synchronize() throws {
     progress.clear()
     try metrics.synchronize()
@@ -97,7 +97,7 @@ final class RunJournal {
 
   var history: History { History(train: train.table, valid: valid.table) }
 
-  /// What a checkpoint keeps of the rows that are not complete yet.
+  /// The state of the open interval, for a checkpoint.
   var state: [String: Double] { interval.state }
 
   private func line(_ record: StepRecord) -> String {

@@ -4,7 +4,7 @@ import Failures
 import Files
 import Foundation
 
-/// What an earlier run left in a directory, apart from checkpoints.
+/// What an earlier run left in a directory besides checkpoints.
 struct RunTraces {
   /// The run that `config.yaml` names.
   let identity: RunIdentity?
@@ -14,7 +14,7 @@ struct RunTraces {
 
   static func configurationPath(in directory: String) -> String { "\(directory)/config.yaml" }
 
-  /// - Throws: ``Failure`` where a file is there and can't be read.
+  /// - Throws: ``Failure`` if a file exists but can't be read.
   init(in directory: String) throws {
     self.directory = directory
     let path = Self.configurationPath(in: directory)
@@ -23,19 +23,21 @@ struct RunTraces {
     identity = hasConfiguration ? RunIdentity(configuration: try Self.beginning(of: path)) : nil
   }
 
-  /// Whether a run has been here. A configuration alone may be the user's own.
+  /// Whether a run has used the directory. A configuration alone may be the user's own.
   var areOfARun: Bool { hasMetrics || identity != nil }
 
-  /// The settings in which the earlier run differs from `configuration`; those that make no other run are left out.
+  /// The settings in which the earlier run differs from `configuration`, except those that do not affect the result.
   ///
-  /// - Throws: ``Failure`` (usage) where its configuration can't be read.
+  /// - Throws: ``Failure`` (usage) if its configuration can't be read.
   func differences(from configuration: RunConfiguration) throws -> [ConfigurationDifference] {
     let saved = try RunConfiguration(contentsOf: Self.configurationPath(in: directory))
     let others = ["run.directory", "run.keep", "training.log_every"]
     return configuration.differences(from: saved).filter { !others.contains($0.key) }
   }
 
-  /// Moves the metrics of a run that ended before its first checkpoint to `abandoned/`. Returns where; nil if it had none.
+  /// Moves the metrics of a run that ended before its first checkpoint to `abandoned/`.
+  ///
+  /// - Returns: their new path; nil if there were none.
   func setMetricsAside() throws -> String? {
     let path = MetricsFile.path(in: directory)
     guard hasMetrics else { return nil }
@@ -71,13 +73,13 @@ struct RunTraces {
 }
 
 extension RunIdentity {
-  /// The line that a run's `config.yaml` begins with, a comment to YAML.
+  /// The first line of a run's `config.yaml`, a YAML comment.
   var configurationLine: String {
     guard let parent else { return "# run \(id)\n" }
     return "# run \(id), forked from \(parent.run ?? "unnamed") at step \(parent.step)\n"
   }
 
-  /// Reads ``configurationLine``; nil where the text does not begin with one.
+  /// Parses ``configurationLine``; nil if the text does not begin with one.
   init?(configuration text: String) {
     let line = text.prefix { $0 != "\n" }
     guard let match = line.wholeMatch(of: #/# run ([0-9a-f]+)(?:, forked from ([0-9a-z]+) at step ([0-9]+))?/#) else {

@@ -10,7 +10,7 @@ import Parameters
 import Sharding
 import Workers
 
-/// A task whose batches are of one type of input.
+/// A task whose batches have one type of input.
 protocol SequenceTask<Input>: TrainingTask {
   associatedtype Input
 
@@ -43,9 +43,9 @@ extension SequenceTask {
 }
 
 extension Replica {
-  /// The replica of a run, with the weights of a checkpoint or with first ones; collective.
+  /// Creates the replica of a run, with the weights of a checkpoint or initial ones; collective.
   ///
-  /// - Parameter didLoad: called with a line that says what was loaded, where the configuration names a file.
+  /// - Parameter didLoad: called with a line for the log if the initial weights come from a file.
   convenience init(
     _ group: any WorkerGroup, _ configuration: RunConfiguration, _ architecture: any Architecture<Input>,
     _ plan: BatchPlan, _ arithmetic: Arithmetic, _ corpus: CorpusReader, resuming checkpoint: CheckpointReader?,
@@ -64,14 +64,14 @@ extension Replica {
 }
 
 extension MemoryBudget {
-  /// What training needs on each host, and may have; collective.
-  ///
-  /// The weights, and of each worker: its model, its gradients, its part of the optimiser's slots and the exchange.
+  /// The memory that training needs on each host: the weights, and each worker's model, gradients, part of the
+  /// optimiser's
+  /// slots, and exchange; collective.
   ///
   /// - Parameters:
-  ///   - data: bytes that this worker needs for batches and validations.
-  ///   - states: floats that are carried for each sequence, which the first worker gathers for a checkpoint.
-  /// - Throws: ``WorkerFailure`` (usage) where the host has less.
+  ///   - data: bytes that this worker needs for batches and validation.
+  ///   - states: floats of carried state per sequence, which the first worker gathers for a checkpoint.
+  /// - Throws: ``WorkerFailure`` (usage) if a host has less.
   static func training(
     _ group: any WorkerGroup, _ configuration: RunConfiguration, _ architecture: some RecurrentArchitecture,
     _ plan: BatchPlan, data: Int, states: Int = 0, resuming: Bool, remedy: String
@@ -83,13 +83,13 @@ extension MemoryBudget {
     var bytes = data + architecture.modelBytes(plan, rank: rank, precision: training.precision)
     bytes += architecture.gradientBytes(plan, rank: rank)
     bytes += 4 * slots * (keepsWhole ? layout.count : Ownership(layout, workers: group.count).segments[rank].count)
-    // What sums and messages take: of an allreduce, or of a table's rows and of workers whose memory this one can't read.
+    // Buffers for sums and messages: of an allreduce, or of the table's rows and of workers without shared memory.
     bytes +=
       training.exchange == .allreduce
       ? 4 * layout.count
       : 4 * TreeExchange.floats([architecture.table], plan, rank: rank, sharesMemory: inPlace)
         + 24 * plan.mostRows(in: 0..<plan.tree.count) + architecture.table.rows / 8
-    // A checkpoint: what the first worker gathers, or what restoring a slot takes.
+    // For checkpoints: what the first worker gathers, and the buffer for restoring a slot.
     if rank == 0 { bytes += 4 * (states * plan.sequences + (keepsWhole ? 0 : slots * layout.count)) }
     if resuming, slots > 0 { bytes += 4 * (layout.parameters.map(\.count).max() ?? 0) }
     return try MemoryBudget(

@@ -13,7 +13,7 @@ import Sharding
 import Signals
 import Workers
 
-/// Taggers on labelled sentences.
+/// Trains a tagger on labelled sentences.
 package final class TaggingTask: SequenceTask {
   package let budget: MemoryBudget
   package let initialParameters: String?
@@ -28,7 +28,8 @@ package final class TaggingTask: SequenceTask {
 
   /// Collective.
   ///
-  /// - Throws: ``WorkerFailure``, the same on all workers: what corpus, checkpoint or memory lack.
+  /// - Throws: ``WorkerFailure``, the same on all workers, if corpus or checkpoint is unsuitable or memory is too
+  ///   small.
   init(
     _ group: any WorkerGroup, _ configuration: RunConfiguration, _ corpus: CorpusReader, _ arithmetic: Arithmetic,
     resuming checkpoint: CheckpointReader?
@@ -82,14 +83,14 @@ package final class TaggingTask: SequenceTask {
   }
 
   package var uninformedLoss: Double { log(Double(corpus.labels.count)) }
-  /// Tokens and labels of a batch, and the lists of its rows.
+  /// Bytes of a batch's tokens, labels and row lists.
   private static func batchBytes(_ plan: BatchPlan, rank: Int) -> Int {
     3 * MemoryLayout<Int32>.stride * plan.mostRows(of: rank)
   }
 
   package func steps(epoch: Int, index: Int) -> Int { source.steps(epoch: epoch, index: index) }
 
-  // The splits are held in memory, and their digests were compared as they were read.
+  // Empty: the splits are in memory, and their digests were verified as they were read.
   package var reading: [(split: Split, range: Range<Int>)] { [] }
 
   package func description(resuming checkpoint: CheckpointReader?) -> [String] {
@@ -133,9 +134,9 @@ extension TaggingTask {
 }
 
 extension Evaluator where Input == Sentences {
-  /// The loss and accuracy of a tagger.
+  /// Evaluates the loss and accuracy of a tagger.
   ///
-  /// - Parameter plan: of batches of sentences as long as the split's longest.
+  /// - Parameter plan: the plan of batches whose sentences are as long as the longest of the split.
   package static func tagging(
     _ group: any WorkerGroup, _ architecture: TaggerArchitecture, _ weights: PackedParameters, _ split: LabelledSplit,
     _ plan: BatchPlan

@@ -1,12 +1,12 @@
 import Foundation
 
-/// A number with a given number of decimals, in C's format: the same in every locale.
+/// Formats a number with `digits` decimals, independent of the locale.
 package func fixed(_ value: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", value) }
 
-/// A number to four significant digits, in C's format: the same in every locale.
+/// Formats a number with four significant digits, independent of the locale.
 func significant(_ value: Double) -> String { String(format: "%.4g", value) }
 
-/// A whole number with thousands apart: 12 345 678 reads better than 12345678.
+/// Formats an integer with thousands separators: 12,345,678.
 package func grouped(_ value: Int) -> String {
   let digits = String(value.magnitude)
   var text = ""
@@ -17,7 +17,7 @@ package func grouped(_ value: Int) -> String {
   return value < 0 ? "-" + text : text
 }
 
-/// Seconds in readable form: 42 s, 3 min 10 s, 2 h 05 min, 3 d 04 h.
+/// Formats a duration: 42 s, 3 min 10 s, 2 h 05 min, 3 d 04 h.
 package func readable(seconds: Double) -> String {
   guard seconds.isFinite, seconds >= 0 else { return "unknown" }
   let s = Int(seconds.rounded())
@@ -31,7 +31,7 @@ package func readable(seconds: Double) -> String {
 
 private func twoDigits(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
 
-/// Bytes in readable form.
+/// Formats a byte count with a binary unit.
 package func readable(bytes: Int) -> String {
   switch bytes {
   case ..<10_000: "\(bytes) B"

@@ -9,12 +9,13 @@ import Signals
 import Workers
 
 extension Trainer {
-  /// Writes a checkpoint of this moment; collective. The first worker gathers what it does not hold.
+  /// Writes a checkpoint of the current position; collective. The first worker gathers what it does not hold.
   func writeCheckpoint() throws {
     group.enter(.writingCheckpoint, step: position.step)
     try verification.settle()
-    // The last update may have overflowed where loss and gradient had not: the good checkpoints must not make room for
-    // this. All workers hold the same weights, so all of them throw.
+    // The last update may have overflowed although loss and gradient were finite: such a checkpoint must not replace
+    // good
+    // ones. All workers hold the same weights, so all of them throw.
     guard hasFiniteWeights else {
       throw try divergence(after: .weights, "some weights are not finite numbers", loss: .nan)
     }
@@ -24,7 +25,7 @@ extension Trainer {
     let slots = try gatherSlots()
     try group.agreeing {
       guard let journal, var store else { return }
-      // Metrics before the checkpoint that states where they end.
+      // Metrics come before the checkpoint, which states where they end.
       try journal.synchronize()
       journal.show("writing a checkpoint")
       let path = store.path(step: position.step)
@@ -85,13 +86,13 @@ extension Trainer {
     return header
   }
 
-  /// Restores schedule, this worker's optimiser slots and states.
+  /// Restores the schedule, this worker's optimiser slots and its carried states.
   func restore(from checkpoint: CheckpointReader) throws {
     let header = checkpoint.header
-    // The epoch ended without its validation, or a signal broke it off.
+    // The epoch ended without a validation, or a signal interrupted it.
     validationIsDue = position.epoch > header.epoch || header.isValidationDue
     lastCheckpoint = checkpoint.path
-    // Absent from files of versions that stopped at the first such step.
+    // Absent from files of versions that stopped at the first non-finite step.
     skippedSteps = header.trainingState.count("skipped_steps") ?? 0
     skippedInARow = header.trainingState.count("skipped_in_a_row") ?? 0
     trend.restore(header.trainingState)
@@ -101,7 +102,7 @@ extension Trainer {
       throw checkpoint.incomplete("/optimizer", "updates")
     }
     optimizer.updates = updates
-    // Plain SGD keeps nothing: a momentum that is switched on now starts from zero, as in a new run.
+    // Plain SGD has no slots: a momentum that is added now starts from zero, as in a new run.
     if try !checkpoint.savedConfiguration().updateRule.slotNames.isEmpty {
       for (name, slot) in zip(optimizer.rule.slotNames, optimizer.slots) {
         try restore(slot, name, from: checkpoint)
@@ -115,7 +116,7 @@ extension Trainer {
     }
   }
 
-  /// The part of a slot that lies in this worker's segment.
+  /// Restores the part of a slot in this worker's segment.
   private func restore(_ slot: FloatBuffer, _ name: String, from checkpoint: CheckpointReader) throws {
     let segment = exchange.optimizer.segment
     for parameter in weights.layout.parameters {
@@ -128,7 +129,7 @@ extension Trainer {
     }
   }
 
-  /// A state of all streams, [B, columns].
+  /// A carried state of all sequences, [B, columns].
   struct GatheredState {
     let name: String
     let columns: Int
@@ -151,12 +152,12 @@ extension Trainer {
   func gatherSlots() throws -> [FloatBuffer] {
     let count = weights.layout.count
     let optimizer = exchange.optimizer
-    // Not a question of one worker's segment: in a small model one of several may own all of it.
+    // A segment's size does not tell: in a small model one of several workers may own the whole arena.
     if exchange.keepsWholeSlots { return optimizer.slots }
     return try optimizer.slots.map { try gather($0.buffer, exchange.ownership.segments, count: count) }
   }
 
-  /// Brings the parts of all workers together on the first; collective. Elsewhere the result is empty.
+  /// Gathers the parts of all workers on the first; collective. The result is empty on the others.
   private func gather(
     _ part: UnsafeMutableBufferPointer<Float>, _ ranges: [Range<Int>], count: Int
   ) throws -> FloatBuffer {

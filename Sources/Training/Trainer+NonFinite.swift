@@ -6,13 +6,14 @@ import Parameters
 import Workers
 
 extension Trainer {
-  /// Steps in a row that `training.on_nonfinite: skip` leaves out at most; the next one stops the run.
+  /// The maximum number of consecutive steps that `training.on_nonfinite: skip` skips; the next one stops the run.
   package static let mostSkippedInARow = 9
 
-  /// Decides on a step whose loss or gradient is not finite, before anything is updated; collective. All workers have
-  /// the same outcome and the same weights, so all decide alike.
+  /// Handles a step whose loss or gradient is not finite, before any update; collective. All workers have the same
+  /// outcome
+  /// and the same weights, so all decide alike.
   ///
-  /// - Throws: ``WorkerFailure`` unless the step is to be left out.
+  /// - Throws: ``WorkerFailure`` unless the step is to be skipped.
   func meet(nonFinite outcome: StepOutcome, learningRate: Double, tokens: Int) throws {
     let weightsAreFinite = hasFiniteWeights
     if configuration.training.onNonFinite == .skip {
@@ -48,7 +49,7 @@ extension Trainer {
       at: "step \(position.step + 1) (epoch \(position.epoch + 1), learning rate \(learningRate))", report)
   }
 
-  /// The error for weights, or a validation loss, that are not finite after a complete step; collective.
+  /// The error for weights or a validation loss that are not finite after a complete step; called by all workers.
   func divergence(after kind: NonFiniteReport.Kind, _ what: String, loss: Double) throws -> WorkerFailure {
     let report = NonFiniteReport(
       kind: kind, step: position.step, epoch: position.isAtEpochEnd ? position.epoch : position.epoch + 1,
@@ -60,11 +61,11 @@ extension Trainer {
     return divergence(what, at: "step \(position.step)", report)
   }
 
-  /// What all workers throw on NaN or infinity. The first worker writes the report.
+  /// The error that all workers throw on NaN or infinity. The first worker also writes the report.
   ///
   /// - Parameters:
-  ///   - what: the value that is not finite, such as "the loss is infinite".
-  ///   - place: the step and what else identifies it.
+  ///   - what: what is not finite, such as "the loss is infinite".
+  ///   - place: the step, with details.
   private func divergence(_ what: String, at place: String, _ report: NonFiniteReport) -> WorkerFailure {
     var cause: String?
     if let first = report.first {
@@ -80,7 +81,7 @@ extension Trainer {
     }
     let failure: Failure
     if exchange.optimizer.updates == 0 {
-      // Nothing has been trained yet, so nothing can have diverged.
+      // Nothing has been trained yet, so the initial weights are the cause.
       let weights =
         configuration.model.initialParameters.map { "the weights in \($0) (model.initial_parameters)" }
         ?? "model.initial_range"
@@ -100,15 +101,15 @@ extension Trainer {
     return WorkerFailure(rank: 0, message: "\(failure)", exitStatus: failure.exitStatus, failedEverywhere: true)
   }
 
-  /// NaN and infinity in words: C prints NaN with a sign, which says nothing.
+  /// NaN and infinity in words; C prints NaN with a sign, which has no meaning.
   static func words(_ value: Double) -> String {
     value.isNaN ? "not a number" : value.isInfinite ? "infinite" : "\(value)"
   }
 
-  /// Whether all weights are finite: the same on every worker.
+  /// Whether all weights are finite; the same on every worker.
   var hasFiniteWeights: Bool { weights.store.values.buffer.allSatisfy(\.isFinite) }
 
-  /// Makes the carried state of each local stream zero, in all layers, where some value of it is not finite.
+  /// Sets the carried state of a local stream to zero, in all layers, if any of its values is not finite.
   func clearNonFiniteStates() {
     let states = replica.model.carried.map(\.values)
     for stream in 0..<(states.first?.rows ?? 0) {
@@ -117,7 +118,7 @@ extension Trainer {
     }
   }
 
-  /// Notes a step that was left out.
+  /// Handles a skipped step: clears states that are not finite and logs a warning.
   func didSkip(_ outcome: StepOutcome, step: Int) {
     clearNonFiniteStates()
     journal?.warn(
@@ -127,13 +128,13 @@ extension Trainer {
         + (skippedInARow > 1 ? " (\(skippedInARow) in a row)" : ""))
   }
 
-  /// Whether a validation loss is above both that of a uniform distribution over the vocabulary, ln V, and what the run
-  /// began with.
+  /// Whether a validation loss exceeds both the loss of a uniform distribution over the classes and the run's first
+  /// losses.
   func isWorseThanNothing(_ natsPerToken: Double) -> Bool {
     natsPerToken > 1.01 * max(task.uninformedLoss, trend.began ?? 0)
   }
 
-  /// Says so at the end of a run whose loss has risen.
+  /// Warns at the end of a run whose loss has risen.
   func warnIfWorse() {
     guard trend.isWorse, let began = trend.began, let now = trend.now else { return }
     journal?.warn(
@@ -152,8 +153,8 @@ extension Trainer {
 
   /// The first gradient that is not finite, in the order of the backward pass; collective.
   ///
-  /// The sum over the workers stands in each worker's segment of its own gradient by now, so what is found there may be
-  /// another worker's: one who has it elsewhere is named rather.
+  /// By now each worker's segment of its gradient holds the sum over all workers, so a value found there may come from
+  /// another worker: a worker that has one outside its segment takes precedence.
   private func firstNonFiniteGradient() throws -> NonFiniteReport.Place? {
     let segment = exchange.ownership.segments[group.rank]
     var found: [Int64] = [Int64.max, 0, 0]  // addend, row, whether it is in the worker's own segment
@@ -176,7 +177,7 @@ extension Trainer {
 }
 
 extension MatrixView {
-  /// The first row with a value that is NaN or infinite; nil where all are finite.
+  /// The first row with a value that is NaN or infinite; nil if all are finite.
   fileprivate var firstNonFiniteRow: Int? {
     (0..<rows).first { row in
       let start = pointer + row * stride
@@ -185,7 +186,7 @@ extension MatrixView {
   }
 }
 
-/// Ranges that follow one another as one.
+/// Merges adjacent ranges.
 private func joined(_ ranges: [Range<Int>]) -> [Range<Int>] {
   ranges.reduce(into: []) { joined, range in
     if let last = joined.last, last.upperBound == range.lowerBound {

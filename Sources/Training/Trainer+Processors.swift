@@ -1,7 +1,7 @@
 import Workers
 
 extension Trainer {
-  /// Warns where workers must share processors; collective.
+  /// Warns if workers must share processors; collective.
   func warnOfCrowdedHosts() throws {
     for crowd in try group.crowdedHosts() where group.rank == 0 {
       let isMPI = group is MPIWorkers

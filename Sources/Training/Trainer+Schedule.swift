@@ -4,9 +4,9 @@ import Failures
 import Optimizers
 
 extension RunConfiguration {
-  /// Checks the schedule against the length of the run, which under `training.epochs` only the corpus decides.
+  /// Checks the schedule against the length of the run, which depends on the corpus if `training.epochs` is given.
   ///
-  /// - Throws: a ``Failure`` with status ``ExitStatus/usage``.
+  /// - Throws: ``Failure`` with status ``ExitStatus/usage``.
   func checkSchedule(totalSteps: Int) throws(Failure) {
     guard schedule.name == .cosine, schedule.warmupSteps >= schedule.totalSteps ?? totalSteps else { return }
     throw Failure(
@@ -17,10 +17,11 @@ extension RunConfiguration {
 }
 
 extension Trainer {
-  /// How the learning rate of a resumed run departs from what it would have been, one sentence for each reason.
+  /// How changed settings alter the learning rate of a resumed run, one sentence per reason.
   ///
-  /// A schedule is a function of the step, so changing its length or base rate moves the rate at once; "changed since:
-  /// training.epochs" does not tell.
+  /// A schedule is a function of the step, so a change of its length or base rate changes the rate at once, which
+  /// "changed
+  /// since: training.epochs" does not tell the user.
   func scheduleChanges(since saved: RunConfiguration, _ header: CheckpointHeader) -> [String] {
     let savedSteps = saved.training.length.totalSteps(windows: task.batchesPerEpoch, from: position)
     var before = saved.learningRateSchedule(totalSteps: savedSteps)

@@ -6,7 +6,7 @@ import Foundation
 import Workers
 
 extension Trainer {
-  /// The most workers that a configuration allows.
+  /// Checks that the configuration allows this number of workers.
   static func checkWorkers(_ count: Int, _ configuration: RunConfiguration) throws {
     let shards = configuration.training.gradientShards
     guard count > shards else { return }
@@ -26,7 +26,7 @@ extension Trainer {
     try corpus.checkLabels(reader.header.labels, ofModel: reader.path)
   }
 
-  /// Makes the directory this run's and opens the journal. First worker only.
+  /// Claims the directory for this run and opens the journal. First worker only.
   func open(_ directory: RunDirectory, resuming checkpoint: CheckpointReader?) throws {
     let claim = try directory.claim(configuration, resuming: checkpoint)
     (identity, store) = (claim.identity, claim.store)
@@ -38,7 +38,7 @@ extension Trainer {
     for remark in claim.remarks { journal.say(remark) }
   }
 
-  /// What `auto` is: the first worker, which holds the directory, looks for all.
+  /// Resolves `auto` on the first worker, which holds the directory, for all; collective.
   static func settle(
     _ resume: String?, _ group: any WorkerGroup, _ configuration: RunConfiguration
   ) throws -> String? {
@@ -48,14 +48,14 @@ extension Trainer {
     return isThere == 1 ? "latest" : nil
   }
 
-  /// Tells all workers the lowest validation loss of the directory's checkpoints; nil if there is none.
+  /// Broadcasts the lowest validation loss of the directory's checkpoints, nil if there is none; collective.
   static func agree(onBest validation: Double?, _ group: any WorkerGroup) throws -> Double? {
     var loss = validation ?? .nan
     try withUnsafeMutableBytes(of: &loss) { try group.broadcast($0, from: 0) }
     return loss.isNaN ? nil : loss
   }
 
-  /// Why there is no step to make.
+  /// Why no step is left.
   var whatEnded: String {
     switch configuration.training.length {
     case .epochs(let epochs): "the run has its \(epochs) epochs; set training.epochs to more to continue it"

@@ -3,12 +3,13 @@ import Parameters
 import Workers
 
 extension Trainer {
-  /// Computes the next steps as ``run()`` would, and writes nothing; collective.
+  /// Computes the next steps like ``run()``, but writes nothing; collective.
   ///
   /// - Parameters:
-  ///   - last: the step to stop after; never beyond the end of the run.
-  ///   - willStep, didStep: called around each step, with its number from 1.
-  /// - Throws: ``WorkerFailure``, as ``run()``, and what the closures throw.
+  ///   - last: the last step to compute; a trial ends with the run in any case.
+  ///   - willStep: called before each step with its number, from 1.
+  ///   - didStep: called after each step with its number and outcome.
+  /// - Throws: ``WorkerFailure``, as ``run()``, and what `didStep` throws.
   package func trial(
     through last: Int, willStep: (Int) -> Void = { _ in }, didStep: (Int, StepOutcome) throws -> Void
   ) throws {
@@ -28,7 +29,7 @@ extension Trainer {
     }
   }
 
-  /// What a worker's part of the training state is made of, by name, in the order in which a difference should be told.
+  /// The weights and this worker's optimiser slots, by name, in the order in which differences are reported.
   package var tensors: [(name: String, values: UnsafeMutableBufferPointer<Float>)] {
     let parameters = weights.store
     let optimizer = exchange.optimizer
@@ -43,7 +44,7 @@ extension Trainer {
       }
   }
 
-  /// Digests of the weights, and of slots and states of all workers, on the first worker; collective.
+  /// The digests of the weights and of all workers' slots and states; collective. Empty except on the first worker.
   package func stateDigests() throws -> [Verification.TensorDigest] {
     let (slots, states) = (try gatherSlots(), try gatherStates())
     guard group.rank == 0 else { return [] }

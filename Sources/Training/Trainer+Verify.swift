@@ -3,12 +3,12 @@ import Foundation
 import Workers
 
 extension Trainer {
-  /// Whether workers have weights of their own, which could drift apart.
+  /// Whether each worker has its own copy of the weights, so that copies could diverge.
   var hasOwnWeights: Bool { group.count > 1 && !exchange.sharesWeights }
 
-  /// Compares the workers' weights, and the slots that each keeps whole, by digests; collective.
+  /// Compares the digests of the workers' weights and, if each worker keeps whole slots, of the slots; collective.
   ///
-  /// - Throws: ``WorkerFailure`` that names the first tensor that has drifted, and the workers that have it.
+  /// - Throws: ``WorkerFailure`` that names the first tensor that differs, and the workers concerned.
   func verifyWeights() throws {
     let count = weights.layout.parameters.count
     let tensors = exchange.keepsWholeSlots ? self.tensors : Array(self.tensors.prefix(count))
@@ -16,7 +16,7 @@ extension Trainer {
     defer { verifiedStep = position.step }
     for (index, tensor) in tensors.enumerated() {
       let values = digests.map { $0[index] }
-      // What most workers have is taken for right; where there is no majority, what the first one has.
+      // The most frequent value counts as right; in a tie, the first worker's.
       let counts = Dictionary(values.map { ($0, 1) }, uniquingKeysWith: +)
       let most = counts.values.max() ?? 0
       let right = values.first { counts[$0] == most }
@@ -48,10 +48,10 @@ extension Trainer {
   }
 }
 
-/// A number that follows from the bits of all values, in order: it differs wherever a single bit does.
+/// A 64-bit digest of the values' bits.
 ///
-/// Not a SHA: it is to find accidents, in the time that reading the values takes. Each word is mixed in by an invertible
-/// step, so two sequences that differ in one word never have the same digest.
+/// Not cryptographic: it detects accidents, in the time that reading the values takes. Each word is mixed in by an
+/// invertible step, so two sequences that differ in one word never have the same digest.
 func digest(of values: UnsafeMutableBufferPointer<Float>) -> UInt64 {
   var state = UInt64(values.count)
   for value in values {

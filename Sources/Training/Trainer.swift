@@ -16,28 +16,29 @@ import Workers
 
 /// Trains a model as one of a group of workers: the same code for a single process, threads and MPI ranks.
 ///
-/// In each step every worker computes the gradients of its sequences; all are summed along the fixed tree, and every
-/// worker applies the same update. The first worker keeps the journal and writes the checkpoints.
+/// In each step every worker computes the gradients of its sequences; the exchange sums them, along the fixed tree by
+/// default, and updates the weights of all workers alike. The first worker keeps the journal and writes the
+/// checkpoints.
 package final class Trainer {
   /// How a run ended.
   package struct Summary: Sendable, Equatable {
     package var position: TrainingPosition
     /// The last validation, if there was one.
     package var validation: Evaluation?
-    /// The unit that this corpus's losses are usually given in.
+    /// The customary unit of losses for this corpus.
     package var lossUnit: LossUnit
     /// SHA-256 of the weights.
     package var weightDigest: String
-    /// Whether a signal ended the run before its time; a checkpoint was written.
+    /// Whether a signal ended the run early; a checkpoint was then written.
     package var wasStopped: Bool
-    /// Optimiser slots kept by this worker, in floats. For tests of the sharding.
+    /// The floats in this worker's optimiser slots; for tests.
     package var slotFloats: Int
   }
 
-  /// What a trainer is made for.
+  /// What a trainer is for.
   package enum Purpose: Sendable {
     case run
-    /// Computes as the run would, and writes nothing.
+    /// Computes like a run, but writes nothing.
     case trial
   }
 
@@ -50,26 +51,26 @@ package final class Trainer {
   var position = TrainingPosition()
   var schedule: Schedule
   var bestValidation: Double?
-  /// The path of the checkpoint that this run last wrote or resumed from. Known to every worker.
+  /// The path of the checkpoint that this run last wrote or resumed from; the same on every worker.
   var lastCheckpoint: String?
-  /// Steps left out since the run began, and without a good one between them (`training.on_nonfinite`).
+  /// Skipped steps (`training.on_nonfinite`): all since the run began, and the latest consecutive ones.
   var skippedSteps = 0
   var skippedInARow = 0
   var trend = LossTrend()
-  /// The step after which the workers' weights were last found to be the same.
+  /// The last step after which the workers' weights were found to be equal.
   var verifiedStep = 0
-  /// Directory, journal and store exist on the first worker only.
+  /// Non-nil only on the first worker, like `identity`, `journal` and `store`.
   private let directory: RunDirectory?
   var identity: RunIdentity?
   var journal: RunJournal?
   var store: CheckpointStore?
   let logger: Logger
-  /// For tests that corrupt a step: called after the pass of each step, before gradients are exchanged.
+  /// For tests that corrupt a step: called after each pass, before gradients are exchanged.
   package var didPass: ((_ step: Int, _ model: any GradientModel) -> Void)?
   private var lastValidation: Evaluation?
-  /// Nothing that others rely on is written before it is settled.
+  /// Settled before any checkpoint or validation is recorded.
   let verification: CorpusVerification
-  /// Whether the checkpoint that the run resumed from lacks the validation of its step.
+  /// Whether the current step still has to be validated.
   var validationIsDue = false
 
   package var replica: any WorkerReplica { task.replica }
@@ -77,16 +78,18 @@ package final class Trainer {
   var weights: PackedParameters { replica.weights }
   var exchange: any GradientExchange { replica.exchange }
 
-  /// Collective: every worker makes its trainer with the same arguments.
+  /// Creates one worker's trainer; collective. Every worker passes the same arguments.
   ///
   /// - Parameters:
-  ///   - resume: `latest`, `best` or the path of a checkpoint to resume from; `auto` is the latest if there is one; nil
-  ///     starts afresh.
-  ///   - breakingLock: whether to take the run directory's lock from whoever holds it.
+  ///   - resume: `latest`, `best` or the path of a checkpoint to resume from; `auto` for the latest if there is one;
+  ///     nil
+  ///     for a new run.
+  ///   - breakingLock: whether to take the run directory's lock from its holder.
   ///   - arithmetic: the same on every worker.
   ///   - logger: used on the first worker only.
-  ///   - digestPatience: how long to wait for the digests of the corpus before training begins beside them.
-  /// - Throws: ``WorkerFailure``, the same on all workers: what a configuration, corpus, checkpoint or directory lacks.
+  ///   - digestPatience: how long to wait for the corpus's digests before training begins concurrently.
+  /// - Throws: ``WorkerFailure``, the same on all workers, if configuration, corpus, checkpoint or directory is
+  ///   unsuitable.
   package init(
     _ group: any WorkerGroup, configuration: RunConfiguration, resume: String? = nil, breakingLock: Bool = false,
     purpose: Purpose = .run,
@@ -99,7 +102,7 @@ package final class Trainer {
       remedy: "the last checkpoint is intact: continue with --resume latest")
     let training = configuration.training
     try group.compare(configuration.fingerprint(resuming: resume))
-    // A run that is told to stop before it has written anything ends where it is, here and below.
+    // A stop signal before anything has been written ends the run at once, here and below.
     try group.agreeing {
       try StopSignal.check()
       try Self.checkWorkers(group.count, configuration)
@@ -149,7 +152,7 @@ package final class Trainer {
     do {
       return try train()
     } catch {
-      // What led to the failure should be on disk; the failure itself is the one to report.
+      // The metrics that led to the failure should be on disk; an error of flush must not hide the failure.
       try? journal?.flush()
       throw error
     }
@@ -159,13 +162,13 @@ package final class Trainer {
     precondition(purpose == .run, "a trial is made step by step")
     let clock = ContinuousClock()
     StopSignal.promise = .stopAfterStep
-    // A signal may have come while the run was being set up: then there is no step to wait for.
+    // A signal during setup stops the run before its first step.
     var wasStopped = try group.stopRequested()
     if position.step >= totalSteps { journal?.say("nothing is left to train: \(whatEnded)") }
     if validationIsDue {
       if !wasStopped { _ = try validate() }
       wasStopped = validationIsDue
-      // The checkpoint that the run continues from says that the validation is due.
+      // Replaces the checkpoint that says that the validation is due.
       try writeCheckpoint()
     } else if wasStopped {
       try writeCheckpoint()
@@ -208,14 +211,14 @@ package final class Trainer {
       }
       if isBest || wasStopped || isDue(every: configuration.training.checkpointEvery) {
         try writeCheckpoint()
-        // This checkpoint also answers a stop requested meanwhile.
+        // This checkpoint also serves a stop requested meanwhile.
         if !wasStopped { wasStopped = try group.stopRequested() }
       }
     }
     group.enter(.ending, step: position.step)
     try group.agreeing {
       try journal?.flush()
-      // A run that is done has its files where it said.
+      // Fail if the directory was taken over, so that success means that the files are there.
       try directory?.check()
     }
     warnIfWorse()
@@ -250,14 +253,14 @@ package final class Trainer {
     }
   }
 
-  /// Whether something that happens every `interval` steps, at epoch ends and at the end happens now.
+  /// Whether an action that happens every `interval` steps, at epoch ends and at the end of the run is due now.
   func isDue(every interval: Int) -> Bool {
     position.isAtEpochEnd || position.step == totalSteps || (interval > 0 && position.step % interval == 0)
   }
 
-  /// Validates; collective. Returns whether the loss is the lowest so far.
+  /// Validates; collective. A stop signal interrupts the validation, which then stays due.
   ///
-  /// A stop signal breaks it off: then the validation stays due.
+  /// - Returns: whether the loss is the lowest so far.
   func validate() throws -> Bool {
     guard task.canValidate else {
       validationIsDue = false
@@ -292,7 +295,7 @@ package final class Trainer {
     return isBest
   }
 
-  /// The step of the last validation, which a checkpoint of the same step is ranked by.
+  /// The step of the last validation; only a checkpoint of the same step is ranked by its loss.
   var validatedStep = -1
   var validationOfThisStep: Double? { validatedStep == position.step ? lastValidation?.natsPerToken : nil }
 }

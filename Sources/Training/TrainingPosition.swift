@@ -1,21 +1,21 @@
 import Configuration
 
-/// Where a run stands between two steps.
+/// The position of a run between two steps.
 package struct TrainingPosition: Sendable, Equatable {
-  /// Optimiser steps done.
+  /// Completed optimiser steps.
   package var step = 0
-  /// Epochs done.
+  /// Completed epochs.
   package var epoch = 0
-  /// Windows of this epoch done.
+  /// Completed windows of this epoch.
   package var window = 0
-  /// Tokens trained on so far, repeats included.
+  /// Tokens trained on so far, over all epochs.
   package var tokens = 0
 
   package init(step: Int = 0, epoch: Int = 0, window: Int = 0, tokens: Int = 0) {
     (self.step, self.epoch, self.window, self.tokens) = (step, epoch, window, tokens)
   }
 
-  /// Moves past one window of an epoch of `windows`.
+  /// Advances by one window, in an epoch of `windows` windows.
   package mutating func advance(tokens: Int, windows: Int) {
     step += 1
     self.tokens += tokens
@@ -31,9 +31,9 @@ package struct TrainingPosition: Sendable, Equatable {
 }
 
 extension TrainingConfiguration.Length {
-  /// Steps of the whole run at `windows` an epoch, for a run that has come to `position`.
+  /// The number of steps of the whole run, with `windows` windows per epoch, for a run at `position`.
   ///
-  /// Epochs are counted from the position: epochs that an earlier version trained may have had other numbers of windows.
+  /// Counted from the position, since the epochs that an earlier version trained may have had other numbers of windows.
   package func totalSteps(windows: Int, from position: TrainingPosition = .init()) -> Int {
     switch self {
     case .epochs(let epochs): position.step + (epochs - position.epoch) * windows - position.window

@@ -7,60 +7,62 @@ import Kernels
 import Sharding
 import Workers
 
-/// What a task brings to the trainer: its replica of the model, its batches, and how a validation measures it.
+/// What a task provides to the trainer: this worker's replica of the model, batches and validation.
 package protocol TrainingTask: AnyObject {
   var replica: any WorkerReplica { get }
   var budget: MemoryBudget { get }
-  /// Batches of an epoch, the same on every worker.
+  /// The number of batches in an epoch, the same on every worker.
   var batchesPerEpoch: Int { get }
-  /// What this worker reads of each split.
+  /// The part of each split that this worker reads.
   var reading: [(split: Split, range: Range<Int>)] { get }
-  /// Whether the corpus has a validation split.
+  /// Whether the corpus has a valid split.
   var canValidate: Bool { get }
   /// The loss of a uniform distribution over the classes, in nats per target.
   var uninformedLoss: Double { get }
-  /// What the initial parameters were loaded from, as a line for the log; nil for random ones.
+  /// A line for the log that says where initial parameters were loaded from; nil for random ones.
   var initialParameters: String? { get }
-  /// Model and data, each as a line for the log.
+  /// Lines for the log that describe model and data.
   func description(resuming checkpoint: CheckpointReader?) -> [String]
 
-  /// Scored targets of a batch, over all workers.
+  /// The number of targets of a batch, over all workers.
   func targets(epoch: Int, index: Int) -> Int
-  /// Time steps of a batch.
+  /// The number of time steps of a batch.
   func steps(epoch: Int, index: Int) -> Int
 
   /// Fills the batch at a position and runs a training pass over it.
   ///
   /// - Parameters:
-  ///   - willFill: called before the batch is filled; what it throws is the error of the pass.
+  ///   - willFill: called before the batch is filled; an error that it throws becomes the result.
   ///   - didPass: called after the pass, with the model.
-  /// - Returns: the loss sum of each of this worker's shards, or the error that the exchange is to tell the others.
+  /// - Returns: the loss sum of each of this worker's gradient shards, or an error for the exchange to report to the
+  ///   others.
   func pass(at position: BatchPosition, willFill: () throws -> Void, didPass: (any GradientModel) -> Void)
     -> Result<[Double], any Error>
 
-  /// Measures the validation split; collective. Nil, on every worker, where a stop signal has reached one.
+  /// Evaluates the valid split; collective. Returns nil on every worker if one of them receives a stop signal.
   ///
-  /// - Parameter progress: called with the share that is done.
+  /// - Parameter progress: called with the fraction completed.
   func validate(progress: (Double) -> Void) throws -> Evaluation?
 
-  /// How random numbers are drawn: with the seed and the position, the whole random state.
+  /// A description of the random generator; together with seed and position it is the whole random state.
   var randomStream: String { get }
-  /// What a checkpoint keeps of the data besides the position.
+  /// The state for a checkpoint besides the position.
   var trainingState: [String: Double] { get }
-  /// How far each sequence that is carried from batch to batch has come; empty where none is.
+  /// How far each stream has been read; empty for a task without streams.
   func streamPositions(window: Int) -> [Int64]
-  /// Where a run continues from a checkpoint. Throws ``Failure`` (bad data) for another corpus, or a position that it
-  /// does not have.
+  /// The position at which a run resumes from a checkpoint. Throws ``Failure`` (bad data) for another corpus, or a
+  /// position
+  /// outside it.
   func position(of checkpoint: CheckpointReader) throws -> TrainingPosition
 }
 
-/// What a model's loss on a split comes to.
+/// The result of evaluating a model on a split.
 package struct Evaluation: Sendable, Equatable {
-  /// Predictions that count. Of a text one less than the split has tokens, since nothing predicts the first.
+  /// The number of targets. For a text, one fewer than the split's tokens, since nothing predicts the first.
   package var tokens: Int
   /// Mean cross-entropy, in nats.
   package var natsPerToken: Double
-  /// The share of right answers; nil for a language model, which gives none.
+  /// The fraction of correct answers; nil for a language model.
   package var accuracy: Double?
 
   package init(tokens: Int, natsPerToken: Double, accuracy: Double? = nil) {

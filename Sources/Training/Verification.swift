@@ -5,14 +5,14 @@ import Logging
 import Synchronization
 import Workers
 
-/// The same few steps on several numbers of workers, bit by bit.
+/// Runs the same few steps on different numbers of workers and compares them bit by bit.
 package struct Verification: Sendable {
-  /// What some steps came to on one number of workers.
+  /// The result of the steps on one number of workers.
   package struct Outcome: Sendable, Equatable {
     package var workers: Int
-    /// Loss sum and gradient norm of each step, as bits.
+    /// The bit patterns of each step's loss sum and gradient norm.
     package var steps: [[UInt64]]
-    /// By name: weights, optimiser slots, carried states.
+    /// Weights, optimiser slots and carried states.
     package var tensors: [TensorDigest]
   }
 
@@ -22,14 +22,14 @@ package struct Verification: Sendable {
   }
 
   package let configuration: RunConfiguration
-  /// Optimiser steps on each number of workers.
+  /// The number of optimiser steps per outcome.
   package let steps: Int
 
   package init(_ configuration: RunConfiguration, steps: Int) {
     (self.configuration, self.steps) = (configuration, steps)
   }
 
-  /// Runs the steps on threads of this process, from the initial weights. Writes nothing.
+  /// Runs the steps on threads of this process, from the initial weights, and writes nothing.
   package func run(workers: Int, arithmetic: Arithmetic, logger: Logger) throws -> Outcome {
     let outcome = Mutex(Outcome(workers: workers, steps: [], tensors: []))
     try ThreadWorkers.run(count: workers) { group in
@@ -45,7 +45,7 @@ package struct Verification: Sendable {
     return outcome.withLock { $0 }
   }
 
-  /// What differs first between two outcomes; nil where all bits are the same.
+  /// The first differences between two outcomes; nil if they are bitwise identical.
   package static func difference(_ first: Outcome, _ second: Outcome) -> String? {
     let tensor = zip(first.tensors, second.tensors).first { $0 != $1 }.map { $0.0.name }
     let step = zip(first.steps, second.steps).enumerated().first { $1.0 != $1.1 }?.offset

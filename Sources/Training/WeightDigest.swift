@@ -3,7 +3,7 @@ import Foundation
 import Parameters
 
 extension ParameterStore {
-  /// SHA-256 over the parameters' floats in order, as hexadecimal: equal digests are equal weights, bit for bit.
+  /// The SHA-256 of all parameters in order, in hexadecimal; equal digests mean bitwise identical weights.
   package var digest: String {
     var hash = SHA256()
     for parameter in layout.parameters {

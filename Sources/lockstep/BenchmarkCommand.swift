@@ -136,7 +136,7 @@ extension Cell.Family: ExpressibleByArgument {}
 extension TrainingConfiguration.Exchange: ExpressibleByArgument {}
 
 extension Benchmark.Size {
-  /// For the comparison of what ranks were started with.
+  /// The settings that all ranks must have in common.
   fileprivate var settings: [(name: String, value: String)] {
     [
       ("--cell", "\(shape.cell)"), ("--layers", "\(shape.layers)"), ("--hidden", "\(shape.hiddenSize)"),

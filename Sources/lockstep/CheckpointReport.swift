@@ -5,7 +5,7 @@ import Files
 import Foundation
 import Training
 
-/// What `inspect` says of a checkpoint.
+/// The `inspect` report on a checkpoint.
 struct CheckpointReport: InspectionReport {
   private let path: String
   private let fileSize: Int?
@@ -14,8 +14,8 @@ struct CheckpointReport: InspectionReport {
   private let settings: RunConfiguration?
   let damage: Failure?
 
-  /// A file that is damaged, but begins as a checkpoint does, is reported, not thrown.
-  /// - Throws: `ReportableError` (bad data) where the file can't be read, or was written by a newer program.
+  /// Damage to a file that begins like a checkpoint is reported, not thrown.
+  /// - Throws: `ReportableError` (bad data) if the file can't be read, or was written by a newer version.
   init(path: String) throws {
     self.path = path
     let summary: CheckpointSummary
@@ -107,7 +107,7 @@ extension CheckpointReport {
     return ["parameters"] + table.lines
   }
 
-  /// The end of a table of the history.
+  /// The last rows of a history table.
   private func tableLines(_ name: String, _ table: HistoryTable) -> [String] {
     let count = 8
     guard table.rowCount > 0 else { return [] }
@@ -222,6 +222,6 @@ extension HistoryTable.Values: Encodable {
 }
 
 extension TensorInfo {
-  /// Bytes of its values: checkpoints hold single precision.
+  /// Bytes of the values; checkpoints hold single precision.
   fileprivate var byteCount: Int { count * MemoryLayout<Float>.size }
 }

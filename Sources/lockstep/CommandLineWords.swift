@@ -1,10 +1,10 @@
 import CArguments
 import Failures
 
-/// The words of the command line.
+/// The arguments of the command line.
 enum CommandLineWords {
-  /// Those after the program's name.
-  /// - Throws: ``Failure`` (usage) for a word that is not UTF-8: repaired, a path would name another file.
+  /// The arguments after the program's name.
+  /// - Throws: ``Failure`` (usage) for an argument that is not UTF-8: a repaired path would name another file.
   static func given() throws -> [String] {
     let words = try (1..<max(1, Int(lockstep_argument_count()))).map { index in
       let word = lockstep_argument(Int32(index))
@@ -16,7 +16,7 @@ enum CommandLineWords {
     return joiningPrompt(words)
   }
 
-  /// The parser takes each `--` for the end of the options, even where it is what an option was given.
+  /// Joins `--prompt --`: the parser takes any `--` as the end of the options, even as the value of an option.
   private static func joiningPrompt(_ words: [String]) -> [String] {
     guard let end = words.firstIndex(of: "--"), end > 0, words[end - 1] == "--prompt" else { return words }
     return words[..<(end - 1)] + ["--prompt=--"] + words[(end + 1)...]

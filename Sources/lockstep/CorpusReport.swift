@@ -2,7 +2,7 @@ import Corpus
 import Failures
 import Training
 
-/// What `inspect` says of a corpus.
+/// The `inspect` report on a corpus.
 struct CorpusReport: InspectionReport {
   let summary: CorpusSummary
   let directory: String
@@ -45,7 +45,7 @@ struct CorpusReport: InspectionReport {
   }
 }
 
-/// What `inspect` says of one shard file.
+/// The `inspect` report on a shard file.
 struct ShardReport: InspectionReport {
   let summary: ShardSummary
   let path: String
@@ -74,7 +74,7 @@ struct ShardReport: InspectionReport {
   }
 }
 
-/// What `inspect` says of a file of a corpus that is damaged: nothing but that.
+/// The `inspect` report on a damaged file of a corpus, which says only that.
 struct DamagedCorpusReport: InspectionReport {
   let kind: CorpusFile
   let path: String

@@ -44,9 +44,9 @@ struct EvaluateCommand: WorkerCommand {
   @OptionGroup var memory: MemoryOptions
   @OptionGroup var memoryLimit: MemoryLimitOption
 
-  /// Time steps that are computed together; states are carried over.
+  /// Time steps per window; states are carried over.
   private static let window = 64
-  /// Sentences that are computed together, each a shard of the sums.
+  /// Sentences per batch, each a gradient shard of its own.
   private static let sentences = 64
 
   @Flag(help: "Print one JSON object.")
@@ -178,11 +178,11 @@ struct EvaluateCommand: WorkerCommand {
     return try run(evaluator, group)
   }
 
-  /// The checkpoint's weights, packed for reading; collective.
+  /// The checkpoint's weights, packed for the forward pass only; collective.
   ///
   /// - Parameters:
   ///   - own: other bytes that this worker needs.
-  ///   - remedy: what to do where there is not enough memory.
+  ///   - remedy: what to do if there is not enough memory.
   private func weights(
     _ group: any WorkerGroup, _ architecture: any Architecture, _ reader: CheckpointReader, _ arithmetic: Arithmetic,
     _ precision: Precision, own: Int, remedy: String
@@ -204,7 +204,7 @@ struct EvaluateCommand: WorkerCommand {
     }
   }
 
-  /// The loss of an n-gram model, which takes no time worth sharing.
+  /// Evaluates an n-gram model, which is too fast to be worth several workers.
   private func evaluateNGrams() throws {
     try WorkerLaunch.requireOneProcess("evaluate", fingerprint: Fingerprint(command: "evaluate"))
     let file = try NGramFile(path: checkpoint)
@@ -217,7 +217,7 @@ struct EvaluateCommand: WorkerCommand {
 }
 
 extension NGramModel {
-  /// The loss on a split of a corpus that is cut into streams.
+  /// The loss on a split of a corpus, divided into streams.
   func evaluate(on corpus: CorpusReader, _ split: Split, streams: Int) throws -> Evaluation {
     try Evaluator(
       SingleWorker(), source: try corpus.source(split), streams: streams, window: 1024,

@@ -3,7 +3,7 @@ import Files
 import Kernels
 import Training
 
-/// What `evaluate` and `baseline` print.
+/// The output of `evaluate` and `baseline`.
 struct EvaluationReport: Encodable {
   let checkpoint: String?
   let corpus: String
@@ -12,11 +12,11 @@ struct EvaluationReport: Encodable {
   let natsPerToken: Double
   let perplexity: Double
   let bitsPerToken: Double
-  /// Of a tagger: the share of right labels.
+  /// A tagger's fraction of correct labels; nil for other models.
   let accuracy: Double?
-  /// Of the products; nil where there are none.
+  /// The precision of matrix products; nil for an n-gram model.
   let precision: String?
-  /// Of an n-gram model.
+  /// The order of an n-gram model that `baseline` trained.
   let order: Int?
 
   init(

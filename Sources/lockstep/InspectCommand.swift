@@ -46,7 +46,7 @@ struct InspectCommand: ParsableCommand {
       do {
         return try CheckpointReport(path: latest)
       } catch {
-        // A run that is writing there may have moved on.
+        // A run that is writing there may have replaced the checkpoint.
         guard CheckpointStore.latest(in: path) != latest else { throw error }
       }
     }
@@ -58,9 +58,9 @@ struct InspectCommand: ParsableCommand {
     if let kind = try CorpusFile(path: path) { return try report(on: kind, at: path) }
     let beginning = try firstBytes(of: path)
     guard beginning == Seal.hdf5Signature else {
-      // Nothing, or a first block that nothing was written to yet: the seal knows what to say of those.
+      // An empty file, or a seal that was never written: Seal throws the right error.
       if beginning.allSatisfy({ $0 == 0 }) {
-        // A user block of zeros before HDF5: another program's file of tensors, unless it is an unfinished one of ours.
+        // A zero user block before HDF5 content: tensors from another program, or an unfinished file of Lockstep's own.
         if try Seal.isPending(in: PosixFile(path)) { return try TensorsReport(path: path) }
         _ = try Seal(of: path, as: .checkpoint)
       }
@@ -83,7 +83,7 @@ struct InspectCommand: ParsableCommand {
     }
   }
 
-  /// A file that is sealed as one of a corpus and damaged is reported, not thrown.
+  /// Damage to a file that is sealed as part of a corpus is reported, not thrown.
   private static func report(
     _ kind: CorpusFile, at path: String, _ body: () throws -> any InspectionReport
   ) throws -> any InspectionReport {
@@ -94,7 +94,7 @@ struct InspectCommand: ParsableCommand {
     }
   }
 
-  /// The eight bytes that HDF5 files are known by, or as many as there are.
+  /// The first eight bytes, the size of the HDF5 signature, or fewer if the file is shorter.
   private static func firstBytes(of path: String) throws -> [UInt8] {
     guard let file = FileHandle(forReadingAtPath: path) else {
       throw Failure(.badData, "can't be opened", at: path, cause: String(cString: strerror(errno)))
@@ -103,16 +103,16 @@ struct InspectCommand: ParsableCommand {
   }
 }
 
-/// What the command found: as JSON, as text, and what is wrong with it.
+/// The command's findings on a file: as JSON, as text, and its damage.
 protocol InspectionReport: Encodable {
-  /// For people; without a line end.
+  /// Human-readable, without a final line end.
   var text: String { get }
-  /// Why the file can't be relied upon; nil if it can.
+  /// What is wrong with the file; nil if it is intact.
   var damage: Failure? { get }
 }
 
 extension InspectionReport {
-  /// Lines of a heading and its facts, in two columns; text longer than 100 characters wraps.
+  /// A heading and lines of facts in two columns; values wrap at 85 characters.
   func sheet(_ heading: String, _ facts: [(name: String, value: String?)]) -> [String] {
     [heading]
       + facts.flatMap { name, value in

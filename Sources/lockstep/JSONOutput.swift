@@ -2,7 +2,7 @@ import Files
 import Foundation
 
 /// Prints a value as one JSON object on standard output, keys in snake_case.
-/// - Throws: as ``StandardOutput/write(_:)`` does.
+/// - Throws: as ``StandardOutput/write(_:)``.
 func printJSON(_ value: some Encodable) throws {
   let encoder = JSONEncoder()
   encoder.keyEncodingStrategy = .convertToSnakeCase

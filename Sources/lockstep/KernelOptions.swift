@@ -2,7 +2,7 @@ import ArgumentParser
 import Foundation
 import Kernels
 
-/// Which instruction set computes.
+/// The option that selects the instruction set.
 struct KernelOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
@@ -10,7 +10,7 @@ struct KernelOptions: ParsableArguments {
       valueName: "name"))
   var kernels: String?
 
-  /// What was asked for. Throws ``Failure`` (usage) where this processor lacks it.
+  /// The selected kernels. Throws ``Failure`` (usage) if this processor lacks the instruction set.
   func arithmetic() throws -> Arithmetic {
     try Arithmetic.requested(kernels, environment: ProcessInfo.processInfo.environment)
   }

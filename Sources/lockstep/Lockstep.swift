@@ -6,7 +6,7 @@ import Signals
 import Training
 import Workers
 
-/// The command. Each subcommand has a file of its own.
+/// The root command; each subcommand has its own file.
 @main
 struct Lockstep: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -42,14 +42,14 @@ struct Lockstep: ParsableCommand {
       var command = try parseAsRoot(arguments)
       try requireOneProcess(unlessWorkersShare: command)
       try command.run()
-      // Checkpoints matter more than output, so train handles its own output errors.
+      // A failed output must not fail a completed run, so train handles its own output errors.
       if !(command is TrainCommand) { try StandardOutput.finish() }
     } catch {
       end(with: error)
     }
   }
 
-  /// Under mpirun, refuses a command that several ranks can't share; help is not one of them.
+  /// Under mpirun, rejects commands that several ranks can't run together, except for help.
   private static func requireOneProcess(unlessWorkersShare command: any ParsableCommand) throws {
     guard !(command is any WorkerCommand), configuration.subcommands.contains(where: { $0 == type(of: command) }) else {
       return
@@ -58,7 +58,7 @@ struct Lockstep: ParsableCommand {
     try WorkerLaunch.requireOneProcess(name, fingerprint: Fingerprint(command: name))
   }
 
-  /// The parser would call an unknown subcommand and all that follows it unexpected arguments.
+  /// Gives a clearer error than the parser, which reports an unknown subcommand as unexpected arguments.
   private static func checkSubcommand(_ arguments: [String]) throws {
     guard let word = arguments.first, !word.hasPrefix("-") else { return }
     let names = configuration.subcommands.compactMap { $0.configuration.commandName }
@@ -69,29 +69,29 @@ struct Lockstep: ParsableCommand {
   }
 
   private static func end(with error: any Error) -> Never {
-    // As SIGPIPE would have ended the process, had it not been ignored: quietly, and the shell sees 141.
+    // End as if SIGPIPE had not been ignored: silently, with status 141 in the shell.
     if error is StandardOutput.ReaderGone { StopSignal.end(by: SIGPIPE) }
     if let stop = error as? StopSignal.Interruption {
       StopSignal.awaitResponse()
       StopSignal.end(by: stop.signal)
     }
-    // The parser's own, help included, have a status of their own; anything else is a fault of ours.
+    // The parser's errors, help included, have their own exit codes; all others are reported here.
     guard !(error is any ReportableError), exitCode(for: error) != .failure else {
       Foundation.exit(WorkerLaunch.report(error).rawValue)
     }
     end(withParserMessage: error)
   }
 
-  /// Ends with help that was asked for, or with what is wrong with the words of the command line.
+  /// Ends with the parser's message: help, the version, or an error in the arguments.
   private static func end(withParserMessage error: any Error) -> Never {
     let status = exitCode(for: error)
     let message = fullMessage(for: error)
     guard status.isSuccess else {
-      // All messages of the command begin in the same way.
+      // The prefix is added by report, as for all other errors.
       let words = WrongWords(message.replacing(#/^Error: /#, with: ""), ExitStatus(rawValue: status.rawValue) ?? .usage)
       Foundation.exit(WorkerLaunch.report(words).rawValue)
     }
-    // Under mpirun one help text is enough.
+    // Under mpirun only the first process prints help.
     guard WorkerLaunch.isFirstProcess else { Foundation.exit(status.rawValue) }
     do {
       try StandardOutput.print(message)
@@ -103,10 +103,10 @@ struct Lockstep: ParsableCommand {
   }
 }
 
-/// A command that several workers can do together. Others refuse to run as several ranks.
+/// A command that several workers can run together. Other commands refuse to run as several ranks.
 protocol WorkerCommand: ParsableCommand {}
 
-/// What the parser says about the words of the command line.
+/// The parser's error about the arguments.
 private struct WrongWords: ReportableError {
   let description: String
   let exitStatus: ExitStatus

@@ -2,7 +2,7 @@ import ArgumentParser
 import Configuration
 import Failures
 
-/// A bound on memory that takes the place of what the system says.
+/// The option for a memory limit that replaces the system's limits.
 struct MemoryLimitOption: ParsableArguments {
   @Option(
     name: .customLong("memory-limit"),

@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// How ranks that all run on one machine use its memory.
+/// The option for memory sharing between ranks on one machine.
 struct MemoryOptions: ParsableArguments {
   @Flag(
     name: .customLong("no-shared-memory"),
@@ -9,6 +9,6 @@ struct MemoryOptions: ParsableArguments {
     ))
   var apart = false
 
-  /// For the comparison of what ranks were started with.
+  /// The settings that all ranks must have in common.
   var settings: [(name: String, value: String)] { [("--no-shared-memory", "\(apart)")] }
 }

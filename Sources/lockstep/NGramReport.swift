@@ -2,13 +2,13 @@ import Checkpoints
 import Failures
 import Training
 
-/// What `inspect` says of an n-gram model.
+/// The `inspect` report on an n-gram model.
 struct NGramReport: InspectionReport {
   private let kind = "n-gram model"
   private let formatVersion: Int
   private let digestOk = true
   private let order: Int
-  /// By length.
+  /// The number of n-grams by length.
   private let ngrams: [Int]
   private let vocabularySize: Int
   private let tokenizer: String

@@ -195,7 +195,7 @@ extension PrepareCommand {
     return vocabulary
   }
 
-  /// Refuses arguments that name a file and look like options: the parser would read `-tune.txt` as seven of them.
+  /// Rejects arguments that name a file but look like options: the parser would read `-tune.txt` as several of them.
   static func checkArguments(_ arguments: [String]) throws {
     for argument in arguments.prefix(while: { $0 != "--" }) where argument.hasPrefix("-") && !argument.hasPrefix("--") {
       guard argument.count > 1, FileManager.default.fileExists(atPath: argument) else { continue }

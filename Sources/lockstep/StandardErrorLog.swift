@@ -1,8 +1,9 @@
 import Files
 import Logging
 
-/// Sends log messages to standard error as plain lines: they are a run's output, read by people and kept by batch
-/// systems, so they carry no time stamps or levels but for warnings.
+/// Writes log messages to standard error as plain lines, without time stamps, and with a level only from warning
+/// upwards:
+/// they are a run's output, read by people and stored by batch systems.
 struct StandardErrorLog: LogHandler {
   var metadata: Logger.Metadata = [:]
   var logLevel: Logger.Level = .info

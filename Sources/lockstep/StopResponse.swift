@@ -3,11 +3,11 @@ import Foundation
 import Signals
 import Workers
 
-/// What a subcommand does when a stop signal comes. The others are quick, and simply end.
+/// A subcommand's response to a stop signal. Commands without one are quick and keep the default action.
 enum StopResponse {
-  /// Commands that poll for the signal: it asks for the signal between its steps.
+  /// The command polls for the signal between its steps and ends in an orderly way.
   case finishing
-  /// Nothing was written, so there is nothing to clean up.
+  /// The process ends at once, since the command leaves nothing to clean up.
   case ending
 
   init?(subcommand: String) {
@@ -18,7 +18,8 @@ enum StopResponse {
     }
   }
 
-  /// Acknowledges the first signal on standard error as soon as it comes, whatever the program is busy with.
+  /// Installs the handlers, which acknowledge the first signal on standard error at once, whatever the program is
+  /// doing.
   func install() {
     switch self {
     case .finishing:
@@ -27,24 +28,27 @@ enum StopResponse {
     case .ending:
       StopSignal.install { number, promise in
         Self.announce(number, promise)
-        // The name that it has taken is free again at its end, and the other ranks are a moment later.
+        // Other ranks may get the signal a little later; until then this process must hold the name of isFirstToSpeak.
         if WorkerLaunch.isRank { usleep(500_000) }
         StopSignal.end(by: number)
       }
     }
   }
 
-  /// Prints the line, once on each host: mpirun and Slurm signal all processes of a job.
+  /// Prints the line once per host, since mpirun and Slurm signal all processes of a job.
   private static func announce(_ number: Int32, _ promise: StopPromise) {
     if !WorkerLaunch.isFirstProcess { usleep(150_000) }
-    // A launcher ends the ranks that are left when one has failed; that needs no line of its own.
+    // When a rank fails, the launcher signals the remaining ones; that needs no message.
     guard !WorkerLaunch.isLeaving, isFirstToSpeak() else { return }
     let condition = number == SIGCONT ? ", if there is time" : ""
     StandardError.print("\(StopSignal.news(of: number)): \(promise.text)\(condition)")
   }
 
-  /// Whether no other process of this job and host has spoken. They have their parent in common, and an address in the
-  /// abstract name space of Linux is free until a process takes it. Without such addresses it is the first rank.
+  /// Whether this is the first process of the job on this host to announce the signal.
+  ///
+  /// The processes share a parent, whose id names a Linux abstract socket that only one of them can bind. If such
+  /// sockets
+  /// are unavailable, the first rank speaks.
   private static func isFirstToSpeak() -> Bool {
     let socket = Foundation.socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     var address = sockaddr_un()

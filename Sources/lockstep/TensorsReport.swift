@@ -2,7 +2,7 @@ import Checkpoints
 import Failures
 import Training
 
-/// What `inspect` says of an HDF5 file of tensors, which `model.initial_parameters` may name.
+/// The `inspect` report on an HDF5 file of tensors for `model.initial_parameters`.
 struct TensorsReport: InspectionReport {
   private struct Tensor: Encodable {
     let name: String
@@ -16,10 +16,10 @@ struct TensorsReport: InspectionReport {
 
   private enum CodingKeys: CodingKey { case kind, path, parameters }
 
-  /// Such a file carries no digest to compare.
+  /// nil, since such a file has no digest.
   var damage: Failure? { nil }
 
-  /// - Throws: `ReportableError` (bad data) where the file is damaged or holds no tensor.
+  /// - Throws: `ReportableError` (bad data) if the file is damaged or holds no tensor.
   init(path: String) throws {
     self.path = path
     parameters = try InitialParameters(path: path).parameters.map {

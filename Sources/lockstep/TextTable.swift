@@ -1,6 +1,6 @@
 import Foundation
 
-/// Rows of cells in columns that line up: text to the left, numbers to the right.
+/// A table with aligned columns: text to the left, numbers to the right.
 struct TextTable {
   private let header: [String]
   private var rows: [[String]] = []
@@ -12,7 +12,7 @@ struct TextTable {
     rows.append(row)
   }
 
-  /// The lines, header first, each with two spaces in front.
+  /// The lines, header first, each indented by two spaces.
   var lines: [String] {
     let all = [header] + rows
     let widths = header.indices.map { column in all.map { $0[column].count }.max() ?? 0 }

@@ -90,7 +90,7 @@ struct TrainCommand: WorkerCommand {
         remedy: "leave out \(config ?? "--resume"); --set changes a key")
     }
     let (overrides, arithmetic) = (overrides, try kernels.arithmetic())
-    // Threads would only be idle; ranks are refused like any other wrong number of processes.
+    // WorkerLaunch detects ranks, which are rejected below.
     try WorkerLaunch.run(threads: 1) { group in
       try group.agreeing {
         guard group.count == 1 else {
@@ -113,7 +113,7 @@ struct TrainCommand: WorkerCommand {
     }
   }
 
-  /// What all workers throw when a signal has ended the run: a restart continues it.
+  /// The error that all workers throw when a signal has ended the run, which can be resumed.
   private static func stopped(_ summary: Trainer.Summary, _ configuration: RunConfiguration) -> WorkerFailure {
     let failure = Failure(
       .stoppedBySignal, "stopped by a signal at step \(summary.position.step), after a checkpoint",
@@ -121,7 +121,7 @@ struct TrainCommand: WorkerCommand {
     return WorkerFailure(rank: 0, message: "\(failure)", exitStatus: failure.exitStatus, failedEverywhere: true)
   }
 
-  /// Prints the results on standard output; the run is complete and its checkpoint written, whoever reads them.
+  /// Prints the results on standard output. Errors are not thrown: the run is complete and its checkpoint written.
   private static func report(_ summary: Trainer.Summary, _ configuration: RunConfiguration) {
     var lines = ["done: \(summary.position.step) steps, \(grouped(summary.position.tokens)) tokens"]
     if let validation = summary.validation {

@@ -38,7 +38,7 @@ struct VerifyCommand: ParsableCommand {
       throw Failure(.usage, "\(steps) steps show nothing", at: "--steps", remedy: "give 1 or more")
     }
     let (config, overrides, steps, arithmetic) = (config, overrides, steps, try kernels.arithmetic())
-    // Under mpirun every rank would do the same: WorkerLaunch says so of threads beside ranks.
+    // WorkerLaunch detects ranks, which are rejected below: each would do the same work.
     try WorkerLaunch.run(threads: 1) { group in
       try group.agreeing {
         guard group.count == 1 else {
