@@ -23,7 +23,7 @@ struct AbandonedLine {
     path = "\(folder)/\(Self.prefix)\(String(repeating: "0", count: max(0, 10 - digits.count)))\(digits)\(Self.mark)"
     for path in [folder, path] {
       guard mkdir(path, 0o777) == 0 || errno == EEXIST else {
-        throw Failure.posix(.cannotWrite, "the directory for what is abandoned can't be made", at: path)
+        throw Failure.posix(.cannotWrite, "can't create the directory for abandoned files", at: path)
       }
     }
     try PosixFile.synchronizeDirectory(folder)

@@ -26,7 +26,7 @@ package final class CheckpointReader: Sendable {
     file = try H5File.open(path)
     // HDF5 opens by name, so make sure that it opened the file whose seal was checked.
     guard bytes.isInPlace else {
-      throw Failure(.badData, "another file took its place while it was opened", at: path, remedy: "try again")
+      throw Failure(.badData, "was replaced while it was being opened", at: path, remedy: "try again")
     }
     header = try CheckpointHeader(from: file)
     parameters = try TensorInfo.list(in: file.openGroup("parameters"))

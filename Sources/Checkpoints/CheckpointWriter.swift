@@ -130,7 +130,9 @@ extension CheckpointWriter {
     }
     return Failure(
       .cannotWrite, "the checkpoint can't be written", at: path, cause: "\(error)",
-      remedy: "checkpoints written before are untouched; make room or give access, then continue with --resume latest")
+      remedy:
+        "checkpoints written before are untouched; free some space or fix the permissions, then continue with --resume latest"
+    )
   }
 
   /// Removes a temporary file. Truncating it first frees its blocks even while the HDF5 library still has it open.

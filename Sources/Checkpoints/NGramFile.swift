@@ -30,7 +30,7 @@ package struct NGramFile {
     try seal.verifyDigest(of: bytes)
     let file = try H5File.open(path)
     guard bytes.isInPlace else {
-      throw Failure(.badData, "another file took its place while it was opened", at: path, remedy: "try again")
+      throw Failure(.badData, "was replaced while it was being opened", at: path, remedy: "try again")
     }
     creator = try file.attribute("creator")
     created = try file.attribute("created")
@@ -75,7 +75,7 @@ package struct NGramFile {
       _ = unlink(temporary)
       throw Failure(
         .cannotWrite, "the n-gram model can't be written", at: path, cause: "\(error)",
-        remedy: "make room or give access, or name another file")
+        remedy: "free some space or fix the permissions, or name another file")
     }
   }
 

@@ -15,7 +15,7 @@ func readText(_ path: String) throws(Failure) -> String {
   guard ferror(file) == 0 else { throw unreadable(path) }
   guard count <= sizeLimit else {
     throw Failure(
-      .usage, "larger than 1 MiB, so it is no configuration", at: path, remedy: "give the YAML file of a run")
+      .usage, "larger than 1 MiB, so not a configuration", at: path, remedy: "give the YAML file of a run")
   }
   guard let text = String(validating: bytes[..<count], as: UTF8.self) else {
     let valid = validPrefix(bytes[..<count])

@@ -25,7 +25,7 @@ extension GivenValue {
     let found: String
     switch content {
     case .nothing:
-      let wayOut = isOverride ? "null to take it out" : "remove the key"
+      let wayOut = isOverride ? "null to remove it" : "remove the key"
       throw Failure(.usage, "'\(key.path)' has no value", at: place, remedy: "\(remedy), or \(wayOut)")
     case .list: found = "a list"
     case .mapping: found = "a mapping"

@@ -27,7 +27,7 @@ package struct ScheduleConfiguration: Sendable, Equatable {
   package var minimumRate = 0.0
 
   static let keys: [ConfigurationKey] = [
-    .word("schedule.name", \.schedule.name, "How the learning rate moves"),
+    .word("schedule.name", \.schedule.name, "The learning-rate schedule"),
     .number("schedule.factor", \.schedule.factor, .aboveUpTo(0, 1), "What the rate is multiplied by")
       .only(where: "schedule.name", is: ["step_decay", "plateau"]).freeOnResume(),
     .integer(
@@ -42,7 +42,7 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     .only(where: "schedule.name", is: ["plateau"]).freeOnResume(),
     .number(
       "schedule.threshold", \.schedule.threshold, .halfOpen(0, 1),
-      "Least relative fall of the validation loss that counts as improvement"
+      "Smallest relative decrease of the validation loss that counts as an improvement"
     )
     .only(where: "schedule.name", is: ["plateau"]).freeOnResume(),
     .integer("schedule.warmup_steps", \.schedule.warmupSteps, 0...Int(Int32.max), "Steps of linear warm-up from 0")

@@ -105,7 +105,7 @@ package struct TrainingConfiguration: Sendable, Equatable {
     ).freeOnResume(),
     .bytes(
       "training.memory_limit", \.training.memoryLimit,
-      absent: "what limits of the shell, control groups and the machine leave",
+      absent: "the smallest of the limits of shell, control groups and machine",
       "Memory that the workers of one host may use, such as `4 GiB`; a run that needs more is refused"
     ).freeOnResume(),
     .integer(

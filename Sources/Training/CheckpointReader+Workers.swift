@@ -49,7 +49,7 @@ extension CheckpointReader {
     }
     let reader = try CheckpointReader(path: chosen.path)
     guard reader.seal.sha256 == chosen.sha256 else {
-      throw Failure(.badData, "is another checkpoint than the first rank's", at: chosen.path, remedy: remedy)
+      throw Failure(.badData, "differs from the first rank's checkpoint", at: chosen.path, remedy: remedy)
     }
     return reader
   }

@@ -49,7 +49,7 @@ struct RunTraces {
     var place = "\(folder)/start-\(identity?.id ?? "unnamed").jsonl"
     var count = 1
     guard mkdir(folder, 0o777) == 0 || errno == EEXIST else {
-      throw Failure.posix(.cannotWrite, "the directory for what is abandoned can't be made", at: folder)
+      throw Failure.posix(.cannotWrite, "can't create the directory for abandoned files", at: folder)
     }
     while try Self.exists(place) {
       count += 1

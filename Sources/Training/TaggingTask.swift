@@ -125,7 +125,7 @@ extension TaggingTask {
     }
     if let digest = header.corpusDigest, try corpus.contentDigest() != digest {
       throw Failure(
-        .badData, "the run was trained on other sentences than the corpus \(corpus.directory) has",
+        .badData, "the run was trained on different sentences from those in the corpus \(corpus.directory) has",
         at: checkpoint.path, remedy: remedy)
     }
     return TrainingPosition(

@@ -94,7 +94,7 @@ extension Trainer {
         + (configuration.training.clipNorm > 0 ? "training.clip_norm" : "with training.clip_norm, which is off")
       let advice =
         lastCheckpoint.map { "\($0) is intact: resume from it with \(change)" }
-        ?? "no checkpoint was written before: start again with \(change)"
+        ?? "there is no earlier checkpoint: start again with \(change)"
       failure = Failure(
         .softwareFault, "\(what), so the run has diverged", at: place, cause: cause, remedy: advice + details)
     }

@@ -36,7 +36,7 @@ struct BenchmarkCommand: WorkerCommand {
   @Option(help: "f32 or bf16.") var precision: Precision = .f32
   @Option(help: "tree or allreduce.") var exchange: TrainingConfiguration.Exchange = .tree
   @Option(help: "Timed steps.") var steps: Int = 20
-  @Option(help: "Steps before those.") var warmup: Int = 3
+  @Option(help: "Warm-up steps, not timed.") var warmup: Int = 3
   @OptionGroup var kernels: KernelOptions
   @OptionGroup var memory: MemoryOptions
   @Flag(help: "Print one JSON object.") var json = false

@@ -79,7 +79,7 @@ struct EvaluateCommand: WorkerCommand {
     let precision: Precision = saved.training.precision == .bf16 && arithmetic.computes(in: .bf16) ? .bf16 : .f32
     if group.rank == 0, saved.training.precision == .bf16, precision == .f32 {
       StandardErrorLog.logger.info(
-        "the run computed in bf16, for which there are no instructions here: evaluated in f32")
+        "the run used bf16, which this processor does not support; evaluating in f32")
     }
     let size = reader.header.vocabulary.count
     let result =
@@ -117,7 +117,7 @@ struct EvaluateCommand: WorkerCommand {
     guard workers <= BatchPlan.scoringShards(sequences: streams) else {
       throw Failure(
         .usage, "\(workers) workers can't share \(streams == 1 ? "1 stream" : "\(streams) streams")",
-        at: "--streams", remedy: "give at least one stream a worker, for example --streams \(workers * 10)")
+        at: "--streams", remedy: "give at least one stream per worker, for example --streams \(workers * 10)")
     }
   }
 

@@ -7,7 +7,7 @@ struct MemoryLimitOption: ParsableArguments {
   @Option(
     name: .customLong("memory-limit"),
     help: ArgumentHelp(
-      "Memory that may be used, such as 4 GiB. (default: what limits of the shell, control groups and the machine leave)",
+      "Memory that may be used, such as 4 GiB. (default: the smallest of the limits of shell, control groups and machine)",
       valueName: "size"))
   var size: ByteCount?
 

@@ -38,7 +38,7 @@ struct TrainCommand: WorkerCommand {
     transform: PathName.expandingHome)
   var resume: String?
 
-  @Flag(help: "Take the run directory from a run that is certainly gone, even though its lock looks active.")
+  @Flag(help: "Take the run directory from a run that has certainly ended, even though its lock looks active.")
   var breakLock = false
 
   @Option(
@@ -47,7 +47,7 @@ struct TrainCommand: WorkerCommand {
         + "finite. Writes nothing.", valueName: "report"))
   var replay: String?
 
-  @Option(help: ArgumentHelp("Threads of this process that work together. (default: 1)", valueName: "n"))
+  @Option(help: ArgumentHelp("Number of worker threads. (default: 1)", valueName: "n"))
   var workers: Int?
 
   @Flag(
@@ -62,7 +62,7 @@ struct TrainCommand: WorkerCommand {
     if let replay { return try run(replay: replay) }
     guard let config else {
       throw Failure(
-        .usage, "there is no configuration to train by", remedy: "give a YAML file, or --replay with a report")
+        .usage, "no configuration is given", remedy: "give a YAML file, or --replay with a report")
     }
     let (overrides, resume, breakLock) = (overrides, resume, breakLock)
     if !oneRunPerTask { try WorkerLaunch.refuseSeparateTasks(override: "--one-run-per-task") }

@@ -24,10 +24,10 @@ struct VerifyCommand: ParsableCommand {
     help: ArgumentHelp("Override a key of the configuration; may be repeated.", valueName: "key=value"))
   var overrides: [String] = []
 
-  @Option(help: ArgumentHelp("Numbers of workers.", valueName: "n,n,…"))
+  @Option(help: ArgumentHelp("Worker counts to compare.", valueName: "n,n,…"))
   var workers: String = "1,2,4"
 
-  @Option(help: "Optimiser steps on each.")
+  @Option(help: "Optimiser steps per worker count.")
   var steps: Int = 5
 
   @OptionGroup var kernels: KernelOptions
@@ -35,7 +35,7 @@ struct VerifyCommand: ParsableCommand {
   func run() throws {
     let counts = try checkedCounts()
     guard steps >= 1 else {
-      throw Failure(.usage, "\(steps) steps show nothing", at: "--steps", remedy: "give 1 or more")
+      throw Failure(.usage, "\(steps) is not a valid number of steps", at: "--steps", remedy: "give 1 or more")
     }
     let (config, overrides, steps, arithmetic) = (config, overrides, steps, try kernels.arithmetic())
     // WorkerLaunch detects ranks, which are rejected below: each would do the same work.
@@ -79,7 +79,7 @@ struct VerifyCommand: ParsableCommand {
     let counts = workers.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
     guard counts.count >= 2, counts.allSatisfy({ ($0 ?? 0) >= 1 }) else {
       throw Failure(
-        .usage, "'\(workers)' is no list of numbers of workers", at: "--workers",
+        .usage, "'\(workers)' is not a list of worker counts", at: "--workers",
         remedy: "give two numbers or more with commas between, such as 1,2,4")
     }
     return counts.compactMap { $0 }

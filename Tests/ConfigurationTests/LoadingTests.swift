@@ -87,7 +87,7 @@ import Testing
     try withFile([UInt8](repeating: 0x20, count: 1 << 20 + 1)) { path in
       #expect(
         fileComplaint(path)
-          == "\(path): larger than 1 MiB, so it is no configuration; give the YAML file of a run")
+          == "\(path): larger than 1 MiB, so not a configuration; give the YAML file of a run")
     }
   }
 

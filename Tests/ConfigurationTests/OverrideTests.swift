@@ -46,7 +46,7 @@ import Testing
     ("layers=3", "unknown section 'layers'; this key belongs in section 'model'"),
     ("model.layers", "an override needs a value; write --set model.layers=VALUE"),
     ("", "an override needs a value; write --set =VALUE"),
-    ("model.layers=", "'model.layers' has no value; give an integer from 1 to 256, or null to take it out"),
+    ("model.layers=", "'model.layers' has no value; give an integer from 1 to 256, or null to remove it"),
     ("model.layers=x", "'model.layers' cannot be 'x'; give an integer from 1 to 256"),
     ("model.layers=[1]", "'model.layers' cannot be '[1]'; give an integer from 1 to 256"),
     ("model.layers=\"3\"", "'model.layers' cannot be the quoted text '3'; remove the quotes"),

@@ -136,7 +136,7 @@ extension EndToEndTests {
       expectRefusal(try run(workspace, longer, longer), 65, "error: rank 1 on \(Self.host): \(last): can't be opened")
       // Another file under the name that the first rank has found.
       try workspace.copy("b/run/checkpoints/step-0000000008.h5", to: "b/\(last)")
-      expectRefusal(try run(workspace, longer, longer), 65, "rank 1 on \(Self.host): \(last): is another checkpoint")
+      expectRefusal(try run(workspace, longer, longer), 65, "rank 1 on \(Self.host): \(last): differs from")
       let pretrained =
         ["train", "run.yaml"] + ["model.initial_parameters=\(last)", "run.directory=new"].flatMap { ["--set", $0] }
       expectRefusal(
@@ -144,7 +144,7 @@ extension EndToEndTests {
         "rank 1 on \(Self.host): the content of model.initial_parameters is ")
       let evaluate = ["evaluate", last, "--corpus", "corpus", "--streams", "4"]
       expectRefusal(
-        try run(workspace, evaluate, evaluate), 65, "rank 1 on \(Self.host): \(last): is another checkpoint")
+        try run(workspace, evaluate, evaluate), 65, "rank 1 on \(Self.host): \(last): differs from")
       expectRefusal(
         try run(workspace, longer, longer.dropLast(2)), 64, "rank 1 on \(Self.host): --resume is not given")
 

@@ -19,7 +19,7 @@ import Workers
     let bench = try Workbench()
     let configuration = try bench.configuration(Self.exploding)
     let path = bench.file("run/nonfinite-step-0000000002.json")
-    expectFailure(.softwareFault, "step 2", "no checkpoint was written before", "clip_norm, which is off", path) {
+    expectFailure(.softwareFault, "step 2", "there is no earlier checkpoint", "clip_norm, which is off", path) {
       try train(configuration, workers: workers)
     }
     let report = try NonFiniteReport(contentsOf: path)
@@ -91,7 +91,7 @@ import Workers
   @Test func aReplayFindsWeightsThatAnUpdateSpoilt() throws {
     let bench = try Workbench()
     let overrides = ["optimizer.name=sgd", "optimizer.learning_rate=1e39", "training.checkpoint_every=1"]
-    expectFailure(.softwareFault, "step 1", "some weights are not finite", "no checkpoint") {
+    expectFailure(.softwareFault, "step 1", "some weights are not finite", "no earlier checkpoint") {
       try train(bench.configuration(overrides), workers: 2)
     }
     let path = bench.file("run/nonfinite-step-0000000001.json")
