@@ -2,7 +2,7 @@ import CHDF5
 
 /// An array of numbers or texts in a file. Numbers are row-major, as in C.
 package final class H5Dataset: H5Object, @unchecked Sendable {
-  /// The extent of each dimension; empty for a scalar. Grows with `append`.
+  /// The extent of each dimension; empty for a scalar.
   package func shape() throws -> [Int] {
     try withIdentifier { dataset in
       let space = try fileSpace(dataset)

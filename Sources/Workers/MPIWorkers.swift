@@ -78,7 +78,7 @@ package struct MPIWorkers: WorkerGroup {
     }
     guard failures > 0 else { return }
 
-    // Rare, so that what all say may be gathered: an error that several meet is told once, none is left out.
+    // Rare, so that what all say may be gathered: an error that several meet is reported once, and none is omitted.
     let reports = try gather(failure.map { WorkerFailure.Report($0, of: name) })
     guard let agreed = WorkerFailure(reports.compactMap(\.self), of: count) else {
       throw Failure(.softwareFault, "\(failures) ranks have failed and none says why", at: "MPI_Allreduce")

@@ -1,7 +1,7 @@
 import Failures
 import Foundation
 
-/// What this process has of memory, in bytes.
+/// The memory of this process, in bytes.
 package struct ProcessMemory: Sendable, Equatable {
   /// In memory now.
   package var resident = 0

@@ -7,7 +7,7 @@ final class ThreadTeam: @unchecked Sendable {
   // Safe: element r of `posted` is written by worker r between collectives and read by all inside of them, with a
   // barrier on either side; all else is constant, atomic or behind a lock.
 
-  /// What a worker lays open to the others for the time of one collective.
+  /// What a worker shows the others during one collective.
   enum Posting {
     case nothing
     case barrier
@@ -24,7 +24,7 @@ final class ThreadTeam: @unchecked Sendable {
   let posted: UnsafeMutableBufferPointer<Posting>
 
   private struct Endings {
-    /// By rank, errors that workers came upon by themselves.
+    /// By rank: the errors of workers that failed by themselves.
     var failed: [Int: any Error] = [:]
     /// Workers that a collective has told about another's failure: what they throw after that is a consequence.
     var interrupted: Set<Int> = []

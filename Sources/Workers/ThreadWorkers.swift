@@ -38,7 +38,7 @@ package enum ThreadWorkers {
   }
 }
 
-/// One worker's face of a ``ThreadTeam``.
+/// One worker's view of a ``ThreadTeam``.
 private struct ThreadWorker: WorkerGroup {
   let rank: Int
   let team: ThreadTeam

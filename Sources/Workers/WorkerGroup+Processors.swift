@@ -1,7 +1,7 @@
 import CLinux
 import Foundation
 
-/// Workers of one host that have fewer processors between them than they are.
+/// Workers of one host that share fewer processors than there are workers.
 package struct CrowdedHost: Sendable, Equatable {
   package let host: String
   package let workers: Int

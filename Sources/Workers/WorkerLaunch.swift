@@ -20,7 +20,7 @@ package enum WorkerLaunch {
   ///
   /// - Parameters:
   ///   - sharedMemory: whether ranks that all run on one machine may share memory.
-  ///   - fingerprint: what all ranks must have in common before they begin.
+  ///   - fingerprint: what must be the same on all ranks before they begin.
   package static func run(
     threads: Int?, sharedMemory: Bool = true, fingerprint: Fingerprint = Fingerprint(),
     _ body: @escaping @Sendable (any WorkerGroup) throws -> Void
