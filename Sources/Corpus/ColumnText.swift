@@ -89,7 +89,7 @@ struct ColumnText {
     sentence.lines.append(number)
   }
 
-  /// What looks as if something else were meant.
+  /// A warning about text that is probably meant otherwise; nil where there is none.
   var warning: String? {
     if columns == nil, !sentences.isEmpty, sentences.allSatisfy({ $0.forms[0] == "1" }) {
       return "\(name): each sentence begins with the word '1', which is a number of CoNLL-U: give --columns 2:4"

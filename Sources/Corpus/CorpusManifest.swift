@@ -6,7 +6,7 @@ import Interfaces
 /// What `manifest.h5` says: the vocabulary, and which shard files hold the tokens of which split.
 ///
 /// A sealed HDF5 file (``Seal``): root attributes `format`, `format_version`, `creator`, `created`, `tokenizer`,
-/// `content_digest` (``ContentDigest``); `/vocabulary`, one text an id; `/train_counts`, how often each id occurs in the
+/// `content_digest` (``ContentDigest``); `/vocabulary`, one text per id; `/train_counts`, how often each id occurs in the
 /// train split; `/splits/NAME` with the attributes `tokens` and `unknown_tokens` and one dataset per column of its shard
 /// table: `file`, `tokens`, `bytes`, `sha256`. Version 1 had no seal, no content digest and no counts.
 package struct CorpusManifest: Sendable, Equatable {

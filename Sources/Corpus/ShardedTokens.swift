@@ -14,7 +14,7 @@ final class ShardedTokens: TokenSource {
   private let starts: [Int]
   private let open = Mutex<[Int: H5Dataset]>([:])
 
-  /// Well below the usual limit of 1024 descriptors a process, with many workers in it.
+  /// Well below the usual limit of 1024 descriptors per process, with many workers in it.
   private static let openLimit = 16
 
   init(shards: [ShardFile], vocabularySize: Int) {

@@ -23,7 +23,7 @@ protocol WordSink: ~Copyable {
   mutating func takeLineEnd() throws
 }
 
-/// FNV-1a: one multiplication a byte, computed while the scanner looks for the end of the word.
+/// FNV-1a: one multiplication per byte, computed while the scanner looks for the end of the word.
 enum WordHash {
   static let seed: UInt64 = 0xCBF2_9CE4_8422_2325
 

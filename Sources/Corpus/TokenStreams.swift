@@ -2,7 +2,7 @@ import Failures
 
 /// The windows of a worker's share of the token streams.
 ///
-/// Of the global batch's streams only those in `local` are read, ahead of need, in blocks of at most b tokens a stream.
+/// Of the global batch's streams only those in `local` are read, ahead of need, in blocks of at most b tokens per stream.
 /// Memory: 2 · local · (b + 1) · 4 bytes, 32 MiB for up to 128 local streams, whatever the length of the corpus. Used by
 /// one thread at a time.
 package final class TokenStreams {
