@@ -128,9 +128,9 @@ static void pack_b(const ls_weight_gradient_job *job, unit *packed) {
     for (int shard = 0; shard < job->shards; shard++) {
       const int end = job->shard_ends[shard];
       while (k < end) {
-        const float *first = job->b + (ptrdiff_t)job->rows[k] * job->b_stride + j;
+        const float *first = job->b + (ptrdiff_t)job->b_rows[k] * job->b_stride + j;
         const float *second =
-            ROWS_PER_UNIT == 2 && k + 1 < end ? job->b + (ptrdiff_t)job->rows[k + 1] * job->b_stride + j : NULL;
+            ROWS_PER_UNIT == 2 && k + 1 < end ? job->b + (ptrdiff_t)job->b_rows[k + 1] * job->b_stride + j : NULL;
         for (int c = 0; c < TILE_N; c += 16) {
           u16 u = c < width ? units(first + c, second ? second + c : NULL, width - c) : (u16)0;
           // A tile may be narrower than a whole number of 16 columns.

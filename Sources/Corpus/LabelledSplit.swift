@@ -27,8 +27,8 @@ package struct LabelledSplit: Sendable {
 
   package func length(of sequence: Int) -> Int { offsets[sequence + 1] - offsets[sequence] }
 
-  /// Tokens of the longest sequence.
-  package var longest: Int { (0..<count).reduce(0) { max($0, length(of: $1)) } }
+  /// Tokens of each sequence.
+  package var lengths: [Int] { (0..<count).map(length(of:)) }
 }
 
 extension CorpusReader {

@@ -60,7 +60,7 @@ package final class SequenceBatches: BatchSource {
   /// - Parameter seed: of the order; nil: sorted by length, as for evaluation.
   package init(_ split: LabelledSplit, _ plan: BatchPlan, rank: Int, seed: UInt64?) {
     (self.split, self.plan, self.rank, self.seed) = (split, plan, rank, seed)
-    lengths = (0..<split.count).map(split.length(of:))
+    lengths = split.lengths
     batchesPerEpoch = BatchOrder(lengths: lengths, size: plan.sequences, seed: 0, epoch: nil).batches.count
   }
 
@@ -84,15 +84,16 @@ package final class SequenceBatches: BatchSource {
 
   package func fill(_ batch: Batch<Sentences>, at position: BatchPosition) throws {
     let global = self.batch((position.epoch, position.index))
-    let own = global[plan.sequences(of: rank, in: global.count)]
-    let ownLengths = own.map { lengths[$0] }
+    let own = Array(global[plan.sequences(of: rank, in: global.count)])
     batch.step = position.step
     batch.targets = global.reduce(0) { $0 + lengths[$1] }
-    batch.keys = own.map { SequenceKey(draw: UInt64(position.epoch), sequence: UInt32($0)) }
     let starts = own.map { split.range(of: $0).lowerBound }
-    batch.input.fill(lengths: ownLengths) { column, t in
-      (split.tokens[starts[column] + t], split.labels[starts[column] + t])
+    batch.input.fill(lengths: own.map { lengths[$0] }) { sentence, place in
+      (split.tokens[starts[sentence] + place], split.labels[starts[sentence] + place])
     }
-    plan.list(batch.units, of: rank, count: global.count, steps: batch.input.steps) { ownLengths[$0] }
+    batch.keys = batch.input.order.sequences.map {
+      SequenceKey(draw: UInt64(position.epoch), sequence: UInt32(own[$0]))
+    }
+    plan.list(batch.units, of: rank, count: global.count, batch.input.layout, columns: batch.input.order.columns)
   }
 }

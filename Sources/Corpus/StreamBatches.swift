@@ -31,7 +31,7 @@ package final class StreamBatches: BatchSource {
     batch.step = position.step
     batch.targets = targets(epoch: position.epoch, index: position.index)
     for index in batch.keys.indices { batch.keys[index].draw = UInt64(position.step) }
-    plan.list(batch.units, of: rank, count: plan.sequences, steps: steps) { _ in steps }
+    plan.list(batch.units, of: rank, count: plan.sequences, batch.input.layout)
     try streams.read(
       window: position.index, inputs: batch.input.tokens.values, targets: batch.input.targets.values)
   }

@@ -1,4 +1,5 @@
 import Parameters
+import Sharding
 
 /// Finds the first value of a training pass that is NaN or infinite, in the order of computation.
 ///
@@ -39,9 +40,12 @@ package final class NonFiniteProbe {
     visit(tensor, values) { _ in ("stream", stream, timeStep) }
   }
 
-  /// Looks at rows of a whole batch, time-major, [T·B, N].
-  package func visit(_ tensor: @autoclosure () -> String, _ values: MatrixView, streams: Int) {
-    visit(tensor(), values) { ("stream", $0 % streams, $0 / streams) }
+  /// Looks at rows of a whole batch.
+  package func visit(_ tensor: @autoclosure () -> String, _ values: MatrixView, _ layout: TimeMajorRows) {
+    visit(tensor(), values) {
+      let position = layout.position(of: $0)
+      return ("stream", position.sequence, position.step)
+    }
   }
 
   /// Looks at the rows of a parameter, or of anything else without time steps.

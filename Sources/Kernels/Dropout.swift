@@ -1,5 +1,6 @@
 import CKernels
 import Parameters
+import Sharding
 
 /// Dropout of non-recurrent connections (Zaremba et al. 2014): each value is kept with probability 1 − p and scaled by
 /// 1 / (1 − p), or set to zero.
@@ -19,32 +20,37 @@ package struct Dropout: Sendable {
   /// destination = mask ⊙ source, for the rows of a batch; `source` may be `destination`.
   ///
   /// - Parameters:
-  ///   - source: [T·B, N], time-major.
-  ///   - keys: one for each of the B sequences.
+  ///   - source: a row for each position, N columns.
+  ///   - layout: of the rows.
+  ///   - keys: one for each sequence.
   ///   - connection: 0 is the embedding's output, l is the output of layer l.
   package func apply(
-    _ source: MatrixView, into destination: MatrixView, keys: [SequenceKey], connection: Int, _ arithmetic: Arithmetic
+    _ source: MatrixView, into destination: MatrixView, _ layout: TimeMajorRows, keys: [SequenceKey], connection: Int,
+    _ arithmetic: Arithmetic
   ) {
     let kernel = arithmetic.kernels.pointee.dropout
     let threshold = UInt32(probability * 0x1p32)
     let scale = Float(1 / (1 - probability))
-    for row in 0..<source.rows {
-      let (time, sequence) = row.quotientAndRemainder(dividingBy: keys.count)
-      var key = ls_dropout_key(
-        seed: seed, step: keys[sequence].draw, stream: keys[sequence].sequence, layer: UInt32(connection),
-        time: UInt32(time))
-      kernel(
-        destination.pointer + row * destination.stride, source.pointer + row * source.stride, Int32(source.columns),
-        threshold, scale, &key)
+    for time in 0..<layout.steps {
+      for (sequence, row) in layout.rows(of: time).enumerated() {
+        var key = ls_dropout_key(
+          seed: seed, step: keys[sequence].draw, stream: keys[sequence].sequence, layer: UInt32(connection),
+          time: UInt32(time))
+        kernel(
+          destination.pointer + row * destination.stride, source.pointer + row * source.stride, Int32(source.columns),
+          threshold, scale, &key)
+      }
     }
   }
 
   /// The naive twin: one random word at a time.
-  package func naive(_ source: MatrixView, into destination: MatrixView, keys: [SequenceKey], connection: Int) {
+  package func naive(
+    _ source: MatrixView, into destination: MatrixView, _ layout: TimeMajorRows, keys: [SequenceKey], connection: Int
+  ) {
     let blocks = (source.columns + 3) / 4
     for row in 0..<source.rows {
-      let key = keys[row % keys.count]
-      let time = UInt32(row / keys.count)
+      let position = layout.position(of: row)
+      let (key, time) = (keys[position.sequence], UInt32(position.step))
       for column in 0..<source.columns {
         let words = RandomStream.philox(
           (

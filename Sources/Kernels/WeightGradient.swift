@@ -29,32 +29,37 @@ package final class WeightGradient {
   ///   - outputs: [*, M], the gradient of the product's output.
   ///   - inputs: [*, N], the product's input.
   ///   - rows: row indices into both, and where each shard ends.
+  ///   - inputRows: row indices into `inputs`, in the order of `rows`; nil: the same.
   ///   - accumulating: the first shard accumulates into `out` and `bias`: a shard that comes in several chunks.
   package func accumulate(
-    outputs: MatrixView, inputs: MatrixView, rows: UnsafeBufferPointer<Int32>, ends: UnsafeBufferPointer<Int32>,
-    into out: MatrixView, bias: UnsafeMutablePointer<Float>? = nil, accumulating: Bool = false
+    outputs: MatrixView, inputs: MatrixView, rows: UnsafeBufferPointer<Int32>,
+    inputRows: UnsafeBufferPointer<Int32>? = nil,
+    ends: UnsafeBufferPointer<Int32>, into out: MatrixView, bias: UnsafeMutablePointer<Float>? = nil,
+    accumulating: Bool = false
   ) {
     precondition(out.rows == outputs.columns && out.columns == inputs.columns, "shapes don't fit")
     precondition(ls_weight_gradient_scratch(rows.count, Int32(inputs.columns)) <= scratch.count, "too many rows")
     guard let rowList = rows.baseAddress, let endList = ends.baseAddress else { return }
     var job = ls_weight_gradient_job(
       a: outputs.pointer, a_stride: outputs.stride, b: inputs.pointer, b_stride: inputs.stride,
-      m: Int32(out.rows), n: Int32(out.columns), rows: rowList, shard_ends: endList, shards: Int32(ends.count),
+      m: Int32(out.rows), n: Int32(out.columns), rows: rowList, b_rows: inputRows?.baseAddress ?? rowList,
+      shard_ends: endList, shards: Int32(ends.count),
       accumulate: accumulating ? 1 : 0, out: out.pointer, out_stride: out.stride, bias: bias)
     kernel(&job, scratch.pointer)
   }
 
   /// The naive twin: the same tree, each leaf summed in `Double` and rounded once.
   package static func naive(
-    outputs: MatrixView, inputs: MatrixView, rows: UnsafeBufferPointer<Int32>, ends: UnsafeBufferPointer<Int32>,
-    into out: MatrixView, bias: UnsafeMutablePointer<Float>? = nil
+    outputs: MatrixView, inputs: MatrixView, rows: UnsafeBufferPointer<Int32>,
+    inputRows: UnsafeBufferPointer<Int32>? = nil,
+    ends: UnsafeBufferPointer<Int32>, into out: MatrixView, bias: UnsafeMutablePointer<Float>? = nil
   ) {
     let tree = ShardTree(count: ends.count)
-    func total(_ leaf: (Int32) -> Double) -> Float {
+    func total(_ leaf: (Int) -> Double) -> Float {
       var start = 0
       var leaves: [Float] = []
       for end in ends {
-        leaves.append(Float((start..<Int(end)).reduce(0.0) { $0 + leaf(rows[$1]) }))
+        leaves.append(Float((start..<Int(end)).reduce(0.0) { $0 + leaf($1) }))
         start = Int(end)
       }
       func sum(_ node: ShardTree.Node) -> Float {
@@ -66,9 +71,9 @@ package final class WeightGradient {
     }
     for m in 0..<out.rows {
       for n in 0..<out.columns {
-        out[m, n] = total { Double(outputs[Int($0), m]) * Double(inputs[Int($0), n]) }
+        out[m, n] = total { Double(outputs[Int(rows[$0]), m]) * Double(inputs[Int((inputRows ?? rows)[$0]), n]) }
       }
-      bias?[m] = total { Double(outputs[Int($0), m]) }
+      bias?[m] = total { Double(outputs[Int(rows[$0]), m]) }
     }
   }
 }

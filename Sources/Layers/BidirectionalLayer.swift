@@ -6,30 +6,29 @@ import Parameters
 /// in PyTorch.
 ///
 /// Against time each sequence is read from its own end, as with packed sequences in PyTorch: the reverse cell sees the rows
-/// of every sequence in reversed order. Rows after a sequence's end stay where they are; what is computed there reaches no
-/// other row, and in backward is zero.
+/// of every sequence in reversed order.
 ///
-/// Memory besides the cells', in floats per batch: (gates + 2)·H·T·B.
+/// Memory besides the cells', in floats per batch: (gates + 2)·H·rows.
 package final class BidirectionalLayer: RecurrentLayer {
   package let cells: [any RecurrentCell]
   private let input: any LayerInput
   private let workspace: Workspace
-  private let gates: FloatBuffer  // [T·B, gates·H], of the reverse cell in the order of the text
-  private let output: FloatBuffer  // [T·B, 2H]
+  private let gates: FloatBuffer  // [rows, gates·H], of the reverse cell in the order of the text
+  private let output: FloatBuffer  // [rows, 2H]
 
   /// - Parameters:
   ///   - parameters: forward, then reverse.
-  ///   - steps: T, at most.
+  ///   - rows: positions of a batch, at most.
   ///   - sequences: B, at most.
   package init(
-    _ parameters: [CellParameters], _ weights: PackedParameters, input: any LayerInput, steps: Int, sequences: Int,
+    _ parameters: [CellParameters], _ weights: PackedParameters, input: any LayerInput, rows: Int, sequences: Int,
     _ workspace: Workspace
   ) throws {
     precondition(parameters.count == 2, "a layer of two directions")
     (self.input, self.workspace) = (input, workspace)
-    cells = try parameters.map { try $0.makeCell(weights, steps: steps, sequences: sequences, workspace) }
-    gates = try FloatBuffer(count: steps * sequences * parameters[1].gateColumns)
-    output = try FloatBuffer(count: steps * sequences * 2 * parameters[0].hiddenSize)
+    cells = try parameters.map { try $0.makeCell(weights, rows: rows, sequences: sequences, workspace) }
+    gates = try FloatBuffer(count: rows * parameters[1].gateColumns)
+    output = try FloatBuffer(count: rows * 2 * parameters[0].hiddenSize)
   }
 
   package func forward(_ pass: Pass) throws -> MatrixView {
@@ -61,10 +60,10 @@ package final class BidirectionalLayerBackward: RecurrentLayerBackward {
   private let input: any LayerInputBackward
   private let workspace: Workspace
   private let size: Int
-  private let dHidden: FloatBuffer  // [T·B, H], of one direction
-  private let dGates: FloatBuffer  // [T·B, gates·H], of the reverse cell in the order of the text
+  private let dHidden: FloatBuffer  // [rows, H], of one direction
+  private let dGates: FloatBuffer  // [rows, gates·H], of the reverse cell in the order of the text
 
-  /// - Parameter rows: T·B, at most.
+  /// - Parameter rows: positions of a batch, at most.
   package init(
     _ layer: BidirectionalLayer, input: any LayerInputBackward, _ weights: PackedParameters, rows: Int, sequences: Int,
     _ workspace: Workspace, _ addends: inout AddendList
@@ -80,9 +79,9 @@ package final class BidirectionalLayerBackward: RecurrentLayerBackward {
     let forward = pass.forward
     let dHidden = dHidden.matrix(forward.rows, size)
     dHidden.update(from: dOutput.columns(0..<size))
-    let dForward = try cells[0].backward(dOutput: dHidden, toInitialStates: false, forward)
+    let dForward = try cells[0].backward(dOutput: dHidden, [], forward)
     forward.reverse(dOutput.columns(size..<(2 * size)), into: dHidden)
-    let dReversed = try cells[1].backward(dOutput: dHidden, toInitialStates: false, forward)
+    let dReversed = try cells[1].backward(dOutput: dHidden, [], forward)
     let dReverse = dGates.matrix(forward.rows, dReversed.columns)
     forward.reverse(dReversed, into: dReverse)
     workspace.enter(.inputProducts)
@@ -94,13 +93,12 @@ package final class BidirectionalLayerBackward: RecurrentLayerBackward {
 }
 
 extension Pass {
-  /// Copies the rows of each sequence in reversed order; those after its end as they are. Twice is the identity.
+  /// Copies the rows of each sequence in reversed order. Twice is the identity.
   fileprivate func reverse(_ source: MatrixView, into target: MatrixView) {
-    for t in 0..<steps {
-      for b in 0..<sequences {
-        let length = lengths?[b] ?? steps
-        let from = (t < length ? length - 1 - t : t) * sequences + b
-        (target.pointer + (t * sequences + b) * target.stride).update(
+    for step in 0..<steps {
+      for (sequence, row) in rows(of: step).enumerated() {
+        let from = layout.row(step: layout.length(of: sequence) - 1 - step, sequence: sequence)
+        (target.pointer + row * target.stride).update(
           from: source.pointer + from * source.stride, count: source.columns)
       }
     }

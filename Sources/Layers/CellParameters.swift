@@ -46,15 +46,15 @@ package struct CellParameters: Sendable {
   package var gateColumns: Int { hiddenWeight.rows }
 
   /// Makes the forward half of the cell that these parameters are for.
-  package func makeCell(_ weights: PackedParameters, steps: Int, sequences: Int, _ workspace: Workspace) throws
+  package func makeCell(_ weights: PackedParameters, rows: Int, sequences: Int, _ workspace: Workspace) throws
     -> any RecurrentCell
   {
     switch cell {
-    case .lstm: try LSTMCell(self, weights, steps: steps, sequences: sequences, workspace)
-    case .gru(.after): try GRUCell(self, weights, steps: steps, sequences: sequences, workspace)
-    case .gru(.before): try ResetBeforeGRUCell(self, weights, steps: steps, sequences: sequences, workspace)
+    case .lstm: try LSTMCell(self, weights, rows: rows, sequences: sequences, workspace)
+    case .gru(.after): try GRUCell(self, weights, rows: rows, sequences: sequences, workspace)
+    case .gru(.before): try ResetBeforeGRUCell(self, weights, rows: rows, sequences: sequences, workspace)
     case .elman(let activation):
-      try ElmanCell(self, weights, activation: activation, steps: steps, sequences: sequences, workspace)
+      try ElmanCell(self, weights, activation: activation, rows: rows, sequences: sequences, workspace)
     }
   }
 }

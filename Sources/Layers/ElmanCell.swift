@@ -4,7 +4,7 @@ import Parameters
 
 /// Elman cells (Elman 1990): h = activation(W_ih x + b_ih + W_hh h + b_hh).
 ///
-/// Tape, in floats per batch: H·(T + 1)·B of hidden states and, for training, H·T·B of gradients.
+/// Tape, in floats per batch: H·(rows + B) of hidden states and, for training, H·rows of gradients.
 final class ElmanCell: RecurrentCell {
   let parameters: CellParameters
   let hidden: StateTape
@@ -13,17 +13,17 @@ final class ElmanCell: RecurrentCell {
   let activation: Activation
   private let bias: SummedBias
   private let recurrent: any RowProduct
-  private let steps: Int
+  private let rows: Int
 
   init(
-    _ parameters: CellParameters, _ weights: PackedParameters, activation: Activation, steps: Int, sequences: Int,
+    _ parameters: CellParameters, _ weights: PackedParameters, activation: Activation, rows: Int, sequences: Int,
     _ workspace: Workspace
   ) throws {
     (self.parameters, self.weights, self.activation) = (parameters, weights, activation)
-    (self.workspace, self.steps) = (workspace, steps)
+    (self.workspace, self.rows) = (workspace, rows)
     bias = try SummedBias(parameters)
     recurrent = try weights.recurrentProduct(parameters.hiddenWeight, workspace.jointProducts)
-    hidden = try StateTape(steps: steps, sequences: sequences, size: parameters.hiddenSize)
+    hidden = try StateTape(rows: rows, sequences: sequences, size: parameters.hiddenSize)
   }
 
   /// The pre-activations are computed where the hidden states will stand.
@@ -33,9 +33,9 @@ final class ElmanCell: RecurrentCell {
     let bias = try bias.read(weights, pass)
     try pass.observer.willRead(parameters.hiddenWeight)
     for t in 0..<pass.steps {
-      let output = hidden.states(t + 1, pass.sequences)
+      let output = hidden.after(step: t, pass)
       workspace.enter(.recurrentProducts)
-      try recurrent.multiply(hidden.states(t, pass.sequences), into: output, accumulating: true)
+      try recurrent.multiply(hidden.before(step: t, pass), into: output, accumulating: true)
       workspace.probe?.visit("recurrent product of \(parameters.layerName)", output, timeStep: t)
       workspace.enter(.gates)
       activation.forward(output, bias: bias, weights.arithmetic)
@@ -46,7 +46,7 @@ final class ElmanCell: RecurrentCell {
   func makeBackward(_ weights: PackedParameters, sequences: Int, _ addends: inout AddendList) throws
     -> any RecurrentCellBackward
   {
-    try ElmanCellBackward(self, weights, steps: steps, sequences: sequences, &addends)
+    try ElmanCellBackward(self, weights, rows: rows, sequences: sequences, &addends)
   }
 }
 
@@ -55,30 +55,32 @@ final class ElmanCellBackward: RecurrentCellBackward {
   private let cell: ElmanCell
   private let product: any RowProduct
   private let addends: SharedBiasAddends
-  private let dValues: FloatBuffer  // [T·B, H]
+  private let dValues: FloatBuffer  // [rows, H]
   private let dHidden: FloatBuffer  // [B, H]
 
   init(
-    _ cell: ElmanCell, _ weights: PackedParameters, steps: Int, sequences: Int, _ addends: inout AddendList
+    _ cell: ElmanCell, _ weights: PackedParameters, rows: Int, sequences: Int, _ addends: inout AddendList
   ) throws {
     let size = cell.parameters.hiddenSize
     self.cell = cell
     product = try weights.recurrentBackwardProduct(cell.parameters.hiddenWeight, cell.workspace.jointProducts)
     self.addends = SharedBiasAddends(cell.parameters, &addends)
-    dValues = try FloatBuffer(count: steps * sequences * size)
+    dValues = try FloatBuffer(count: rows * size)
     dHidden = try FloatBuffer(count: sequences * size)
   }
 
-  func dInitialHidden(_ pass: Pass) -> MatrixView { dHidden.matrix(pass.sequences, cell.parameters.hiddenSize) }
+  func dStates(_ pass: Pass) -> StateGradients {
+    StateGradients(hidden: dHidden.matrix(pass.sequences, cell.parameters.hiddenSize))
+  }
 
   var workspace: Workspace { cell.workspace }
   var layerName: String { cell.parameters.layerName }
   func dGates(_ pass: Pass) -> MatrixView { dValues.matrix(pass.rows, cell.parameters.hiddenSize) }
 
-  func differentiate(step t: Int, dOutput: MatrixView, _ pass: Pass) throws {
+  func differentiate(step t: Int, dOutput: MatrixView, _ dStates: StateGradients, _ pass: Pass) throws {
     cell.activation.backward(
-      dValues: dGates(pass).rows(pass.rows(of: t)), outputs: cell.hidden.states(t + 1, pass.sequences),
-      dOutput: dOutput, dHidden: dInitialHidden(pass), cell.weights.arithmetic)
+      dValues: dGates(pass).rows(pass.rows(of: t)), outputs: cell.hidden.after(step: t, pass),
+      dOutput: dOutput, dHidden: dStates.hidden, cell.weights.arithmetic)
   }
 
   func propagate(step t: Int, into dHidden: MatrixView, _ pass: Pass) throws {
@@ -87,7 +89,7 @@ final class ElmanCellBackward: RecurrentCellBackward {
 
   func writeGradients(inputBias: Int, _ pass: BackwardPass) throws {
     pass.write(
-      outputs: dGates(pass.forward), inputs: cell.hidden.before(pass.forward), rows: pass.rows,
+      outputs: dGates(pass.forward), statesBefore: cell.hidden,
       weight: addends.hiddenWeight)
     try addends.finish(inputBias: inputBias, pass, cell.workspace)
   }

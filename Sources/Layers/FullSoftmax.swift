@@ -28,7 +28,7 @@ package final class FullSoftmax {
   /// The cross-entropy of each unit of a subtree, in nats.
   ///
   /// - Parameters:
-  ///   - input: [T·B, H]
+  ///   - input: [rows, H]
   ///   - targets: by row; negative: the row is masked, its loss is zero.
   ///   - start: where the subtree's units begin in `nats`.
   ///   - didMultiply: called with the products of some units, the bias not yet added, and the places of these units.

@@ -73,7 +73,7 @@ package final class FullSoftmaxLoss: OutputLayer {
     for (units, gradient) in zip(units, pass.gradients) {
       let target = GradientTarget(weight: gradient.values[weightAddend], bias: gradient.values[biasAddend])
       let rows = SubtreeRows(
-        input: input, dInput: dInput, targets: targets, units: units, sequences: pass.forward.sequences,
+        input: input, dInput: dInput, targets: targets, units: units, layout: pass.forward.layout,
         product: pass.product, firstLoss: start)
       try sum(0..<units.shardCount, rows, into: target, nats: &nats, depth: 0)
       start += units.count
@@ -88,7 +88,7 @@ package final class FullSoftmaxLoss: OutputLayer {
     let dInput: MatrixView
     let targets: Buffer<Int32>
     let units: ShardRows
-    let sequences: Int
+    let layout: TimeMajorRows
     let product: WeightGradient
     /// Where the subtree's losses begin.
     let firstLoss: Int
@@ -96,8 +96,8 @@ package final class FullSoftmaxLoss: OutputLayer {
     /// Shows rows, from unit `first` on, with the sequence and time step of each.
     func visit(_ block: MatrixView, _ tensor: String, _ first: Int, _ probe: NonFiniteProbe) {
       for i in 0..<block.rows where probe.first == nil {
-        let row = Int(units.rows[first + i])
-        probe.visit(tensor, block.rows(i..<(i + 1)), row: row % sequences, timeStep: row / sequences)
+        let position = layout.position(of: Int(units.rows[first + i]))
+        probe.visit(tensor, block.rows(i..<(i + 1)), row: position.sequence, timeStep: position.step)
       }
     }
   }

@@ -4,37 +4,37 @@ import Parameters
 
 /// GRU cells whose reset gate acts after the product (PyTorch, cuDNN); gate order r z n.
 ///
-/// Tape, in floats per batch: 2·3H·T·B of gates (the input's and the hidden state's shares have gradients of their own),
-/// and H·(T + 1)·B of hidden states.
+/// Tape, in floats per batch: 2·3H·rows of gates (the input's and the hidden state's shares have gradients of their own),
+/// and H·(rows + B) of hidden states.
 final class GRUCell: RecurrentCell {
   let parameters: CellParameters
   let hidden: StateTape
   let workspace: Workspace
   private let weights: PackedParameters
   private let recurrent: any RowProduct
-  private let inputGates: FloatBuffer  // [T·B, 3H]
-  private let hiddenGates: FloatBuffer  // [T·B, 3H]
+  private let inputGates: FloatBuffer  // [rows, 3H]
+  private let hiddenGates: FloatBuffer  // [rows, 3H]
 
   init(
-    _ parameters: CellParameters, _ weights: PackedParameters, steps: Int, sequences: Int, _ workspace: Workspace
+    _ parameters: CellParameters, _ weights: PackedParameters, rows: Int, sequences: Int, _ workspace: Workspace
   ) throws {
     (self.parameters, self.weights, self.workspace) = (parameters, weights, workspace)
     recurrent = try weights.recurrentProduct(parameters.hiddenWeight, workspace.jointProducts)
-    hidden = try StateTape(steps: steps, sequences: sequences, size: parameters.hiddenSize)
-    inputGates = try FloatBuffer(count: steps * sequences * parameters.gateColumns)
-    hiddenGates = try FloatBuffer(count: steps * sequences * parameters.gateColumns)
+    hidden = try StateTape(rows: rows, sequences: sequences, size: parameters.hiddenSize)
+    inputGates = try FloatBuffer(count: rows * parameters.gateColumns)
+    hiddenGates = try FloatBuffer(count: rows * parameters.gateColumns)
   }
 
   func inputGates(_ pass: Pass) -> MatrixView { inputGates.matrix(pass.rows, parameters.gateColumns) }
 
-  /// The hidden state's share of the pre-activations, [T·B, 3H].
+  /// The hidden state's share of the pre-activations, [rows, 3H].
   func hiddenGates(_ pass: Pass) -> MatrixView { hiddenGates.matrix(pass.rows, parameters.gateColumns) }
 
   /// The elementwise part of time step `t`.
   func step(_ t: Int, _ pass: Pass) -> GRUStep {
     GRUStep(
       inputGates: inputGates(pass).rows(pass.rows(of: t)), hiddenGates: hiddenGates(pass).rows(pass.rows(of: t)),
-      hiddenBefore: hidden.states(t, pass.sequences), weights.arithmetic)
+      hiddenBefore: hidden.before(step: t, pass), weights.arithmetic)
   }
 
   func forward(_ pass: Pass) throws {
@@ -42,9 +42,9 @@ final class GRUCell: RecurrentCell {
     try pass.observer.willRead(parameters.hiddenWeight)
     for t in 0..<pass.steps {
       let gates = hiddenGates(pass).rows(pass.rows(of: t))
-      let output = hidden.states(t + 1, pass.sequences)
+      let output = hidden.after(step: t, pass)
       workspace.enter(.recurrentProducts)
-      try recurrent.multiply(hidden.states(t, pass.sequences), into: gates)
+      try recurrent.multiply(hidden.before(step: t, pass), into: gates)
       workspace.probe?.visit("recurrent product of \(parameters.layerName)", gates, timeStep: t)
       workspace.enter(.gates)
       let step = step(t, pass)
@@ -86,15 +86,17 @@ final class GRUCellBackward: RecurrentCellBackward {
     dHidden = try FloatBuffer(count: sequences * cell.parameters.hiddenSize)
   }
 
-  func dInitialHidden(_ pass: Pass) -> MatrixView { dHidden.matrix(pass.sequences, cell.parameters.hiddenSize) }
+  func dStates(_ pass: Pass) -> StateGradients {
+    StateGradients(hidden: dHidden.matrix(pass.sequences, cell.parameters.hiddenSize))
+  }
 
   var workspace: Workspace { cell.workspace }
   var layerName: String { cell.parameters.layerName }
   func dGates(_ pass: Pass) -> MatrixView { cell.inputGates(pass) }
 
-  func differentiate(step t: Int, dOutput: MatrixView, _ pass: Pass) throws {
-    let dHidden = dInitialHidden(pass)
-    cell.step(t, pass).backwardResetAfter(dOutput: dOutput, dHidden: dHidden, dHiddenBefore: dHidden)
+  func differentiate(step t: Int, dOutput: MatrixView, _ dStates: StateGradients, _ pass: Pass) throws {
+    cell.step(t, pass).backwardResetAfter(
+      dOutput: dOutput, dHidden: dStates.hidden, dHiddenBefore: dStates.hidden)
   }
 
   func propagate(step t: Int, into dHidden: MatrixView, _ pass: Pass) throws {
@@ -103,7 +105,7 @@ final class GRUCellBackward: RecurrentCellBackward {
 
   func writeGradients(inputBias: Int, _ pass: BackwardPass) throws {
     pass.write(
-      outputs: cell.hiddenGates(pass.forward), inputs: cell.hidden.before(pass.forward), rows: pass.rows,
+      outputs: cell.hiddenGates(pass.forward), statesBefore: cell.hidden,
       weight: hiddenWeight, bias: hiddenBias)
     try pass.finish(hiddenWeight, cell.workspace)
     try pass.finish(hiddenBias, cell.workspace)

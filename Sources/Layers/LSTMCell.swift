@@ -4,7 +4,7 @@ import Parameters
 
 /// LSTM cells. Hochreiter & Schmidhuber 1997 with forget gate (Gers et al. 2000); gate order as in PyTorch: i f g o.
 ///
-/// Tape, in floats per batch: 4H·T·B of gates (activations, then gradients in their place), and H·(T + 1)·B each of hidden
+/// Tape, in floats per batch: 4H·rows of gates (activations, then gradients in their place), and H·(rows + B) each of hidden
 /// and cell states. tanh(c) is recomputed in backward.
 final class LSTMCell: RecurrentCell {
   let parameters: CellParameters
@@ -14,20 +14,20 @@ final class LSTMCell: RecurrentCell {
   private let weights: PackedParameters
   private let bias: SummedBias
   private let recurrent: any RowProduct
-  private let gates: FloatBuffer  // [T·B, 4H]
+  private let gates: FloatBuffer  // [rows, 4H]
 
   var cellState: StateTape? { cells }
 
   init(
-    _ parameters: CellParameters, _ weights: PackedParameters, steps: Int, sequences: Int, _ workspace: Workspace
+    _ parameters: CellParameters, _ weights: PackedParameters, rows: Int, sequences: Int, _ workspace: Workspace
   ) throws {
     let size = parameters.hiddenSize
     (self.parameters, self.weights, self.workspace) = (parameters, weights, workspace)
     bias = try SummedBias(parameters)
     recurrent = try weights.recurrentProduct(parameters.hiddenWeight, workspace.jointProducts)
-    hidden = try StateTape(steps: steps, sequences: sequences, size: size)
-    cells = try StateTape(steps: steps, sequences: sequences, size: size)
-    gates = try FloatBuffer(count: steps * sequences * 4 * size)
+    hidden = try StateTape(rows: rows, sequences: sequences, size: size)
+    cells = try StateTape(rows: rows, sequences: sequences, size: size)
+    gates = try FloatBuffer(count: rows * 4 * size)
   }
 
   func inputGates(_ pass: Pass) -> MatrixView { gates.matrix(pass.rows, parameters.gateColumns) }
@@ -35,8 +35,8 @@ final class LSTMCell: RecurrentCell {
   /// The elementwise part of time step `t`, and its gates, [B, 4H].
   func step(_ t: Int, _ pass: Pass) -> LSTMStep {
     LSTMStep(
-      gates: inputGates(pass).rows(pass.rows(of: t)), cellBefore: cells.states(t, pass.sequences),
-      cell: cells.states(t + 1, pass.sequences), weights.arithmetic)
+      gates: inputGates(pass).rows(pass.rows(of: t)), cellBefore: cells.before(step: t, pass),
+      cell: cells.after(step: t, pass), weights.arithmetic)
   }
 
   func forward(_ pass: Pass) throws {
@@ -44,9 +44,9 @@ final class LSTMCell: RecurrentCell {
     try pass.observer.willRead(parameters.hiddenWeight)
     for t in 0..<pass.steps {
       let step = step(t, pass)
-      let output = hidden.states(t + 1, pass.sequences)
+      let output = hidden.after(step: t, pass)
       workspace.enter(.recurrentProducts)
-      try recurrent.multiply(hidden.states(t, pass.sequences), into: step.gates, accumulating: true)
+      try recurrent.multiply(hidden.before(step: t, pass), into: step.gates, accumulating: true)
       workspace.probe?.visit("recurrent product of \(parameters.layerName)", step.gates, timeStep: t)
       workspace.enter(.gates)
       step.forward(bias: bias, hidden: output)
@@ -82,16 +82,19 @@ final class LSTMCellBackward: RecurrentCellBackward {
     dCell = try FloatBuffer(count: sequences * parameters.hiddenSize)
   }
 
-  func dInitialHidden(_ pass: Pass) -> MatrixView { dHidden.matrix(pass.sequences, cell.parameters.hiddenSize) }
-  func dInitialCell(_ pass: Pass) -> MatrixView? { dCell.matrix(pass.sequences, cell.parameters.hiddenSize) }
+  func dStates(_ pass: Pass) -> StateGradients {
+    let size = cell.parameters.hiddenSize
+    return StateGradients(
+      hidden: dHidden.matrix(pass.sequences, size), cell: dCell.matrix(pass.sequences, size))
+  }
 
   var workspace: Workspace { cell.workspace }
   var layerName: String { cell.parameters.layerName }
   func dGates(_ pass: Pass) -> MatrixView { cell.inputGates(pass) }
 
-  func differentiate(step t: Int, dOutput: MatrixView, _ pass: Pass) throws {
-    cell.step(t, pass).backward(
-      dOutput: dOutput, dHidden: dInitialHidden(pass), dCell: dCell.matrix(pass.sequences, cell.parameters.hiddenSize))
+  func differentiate(step t: Int, dOutput: MatrixView, _ dStates: StateGradients, _ pass: Pass) throws {
+    guard let dCell = dStates.cell else { preconditionFailure("an LSTM without dL/dc") }
+    cell.step(t, pass).backward(dOutput: dOutput, dHidden: dStates.hidden, dCell: dCell)
   }
 
   func propagate(step t: Int, into dHidden: MatrixView, _ pass: Pass) throws {
@@ -100,7 +103,7 @@ final class LSTMCellBackward: RecurrentCellBackward {
 
   func writeGradients(inputBias: Int, _ pass: BackwardPass) throws {
     pass.write(
-      outputs: cell.inputGates(pass.forward), inputs: cell.hidden.before(pass.forward), rows: pass.rows,
+      outputs: cell.inputGates(pass.forward), statesBefore: cell.hidden,
       weight: addends.hiddenWeight)
     try addends.finish(inputBias: inputBias, pass, cell.workspace)
   }

@@ -6,7 +6,7 @@ import Sharding
 /// What a recurrent layer multiplies by W_ih: rows of the layer below, or of a table. Both directions of a bidirectional
 /// layer share one.
 package protocol LayerInput: AnyObject {
-  /// gates = x·W_ihᵀ of one direction, [T·B, gates·H].
+  /// gates = x·W_ihᵀ of one direction, [rows, gates·H].
   func forward(into gates: MatrixView, direction: Int, _ pass: Pass) throws
 }
 
@@ -18,7 +18,7 @@ package protocol LayerInputBackward: AnyObject {
   /// Writes and announces the gradients, and hands dL/dx down.
   ///
   /// - Parameters:
-  ///   - dGates: by direction, [T·B, gates·H].
+  ///   - dGates: by direction, [rows, gates·H].
   ///   - dX: memory for dL/dx.
   /// - Returns: dL/dx, [rows, In].
   func backward(_ dGates: [MatrixView], dX: FloatBuffer, _ pass: BackwardPass) throws -> MatrixView
@@ -26,7 +26,7 @@ package protocol LayerInputBackward: AnyObject {
 
 /// The rows of the layer below.
 package final class DenseInput: LayerInput {
-  /// [T·B, In]; set before each pass.
+  /// [rows, In]; set before each pass.
   package var x = MatrixView.empty
   fileprivate let cells: [CellParameters]
   fileprivate let workspace: Workspace

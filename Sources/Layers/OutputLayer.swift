@@ -12,8 +12,8 @@ package protocol OutputLayer: AnyObject {
   /// Writes and announces the layer's gradients.
   ///
   /// - Parameters:
-  ///   - input: [T·B, H]
-  ///   - dInput: [T·B, H], written for the rows that are units.
+  ///   - input: [rows, H]
+  ///   - dInput: [rows, H], written for the rows that are units.
   ///   - targets: by row; negative: the row is masked, its loss and gradient are zero.
   ///   - units: the rows that have a loss, one list for each subtree.
   ///   - nats: written: a loss for each unit, in their order.

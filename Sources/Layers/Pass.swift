@@ -5,33 +5,24 @@ import Sharding
 
 /// What the layers of a forward pass share.
 package struct Pass {
-  /// T of this batch.
-  package let steps: Int
-  /// B of this worker.
-  package let sequences: Int
+  /// Where the positions stand in the rows of matrices.
+  package let layout: TimeMajorRows
   /// One for each sequence; read by dropout alone.
   package let keys: [SequenceKey]
-  /// Time steps of each sequence; nil where all have T.
-  package let lengths: [Int]?
   package let observer: any PassObserver
 
-  package init(
-    steps: Int, sequences: Int, lengths: [Int]? = nil, keys: [SequenceKey], observer: any PassObserver
-  ) {
-    (self.steps, self.sequences, self.lengths) = (steps, sequences, lengths)
-    (self.keys, self.observer) = (keys, observer)
+  package init(_ layout: TimeMajorRows, keys: [SequenceKey], observer: any PassObserver) {
+    (self.layout, self.keys, self.observer) = (layout, keys, observer)
   }
 
-  package init(_ input: some TokenBatch, keys: [SequenceKey], observer: any PassObserver) {
-    self.init(
-      steps: input.steps, sequences: input.sequences, lengths: input.lengths, keys: keys, observer: observer)
-  }
-
-  /// T·B
-  package var rows: Int { steps * sequences }
-
+  /// T of this batch.
+  package var steps: Int { layout.steps }
+  /// B of this worker.
+  package var sequences: Int { layout.sequences }
+  /// Positions.
+  package var rows: Int { layout.count }
   /// The rows of a time step.
-  package func rows(of step: Int) -> Range<Int> { (step * sequences)..<((step + 1) * sequences) }
+  package func rows(of step: Int) -> Range<Int> { layout.rows(of: step) }
 }
 
 /// What the layers of a backward pass share in addition.
@@ -41,10 +32,22 @@ package struct BackwardPass {
   package let gradients: [SubtreeGradient]
   /// The positions of each subtree.
   package let rows: [ShardRows]
+  /// The rows of a ``StateTape`` that hold the states before those positions; nil where they are the same.
+  private let stateRows: Buffer<Int32>?
   package let product: WeightGradient
 
-  package init(_ forward: Pass, gradients: [SubtreeGradient], rows: [ShardRows], product: WeightGradient) {
+  /// - Parameter stateRows: memory for a number per position; nil only where all sequences have one length.
+  package init(
+    _ forward: Pass, gradients: [SubtreeGradient], rows: [ShardRows], stateRows: Buffer<Int32>? = nil,
+    product: WeightGradient
+  ) {
     (self.forward, self.gradients, self.rows, self.product) = (forward, gradients, rows, product)
+    self.stateRows = forward.layout.lengths == nil ? nil : stateRows
+    precondition(forward.layout.lengths == nil || stateRows != nil, "memory for the rows of states")
+    guard let stateRows = self.stateRows else { return }
+    for (place, row) in rows.lazy.flatMap(\.rows).enumerated() {
+      stateRows[place] = Int32(forward.layout.stateRow(before: Int(row)))
+    }
   }
 
   /// Announces that an addend is final in all subtrees.
@@ -70,6 +73,21 @@ package struct BackwardPass {
       product.accumulate(
         outputs: outputs, inputs: inputs, rows: rows.rows, ends: rows.ends, into: part.map(whole.rows(_:)) ?? whole,
         bias: bias.map { gradient.values[$0].pointer })
+    }
+  }
+
+  /// Writes the gradients of a weight that is multiplied by the states before each position.
+  func write(
+    outputs: MatrixView, statesBefore states: StateTape, weight: Int, part: Range<Int>? = nil, bias: Int? = nil
+  ) {
+    var first = 0
+    for (gradient, rows) in zip(gradients, rows) {
+      let whole = gradient.matrix(weight)
+      let inputRows = stateRows.map { UnsafeBufferPointer(rebasing: $0.values[first..<(first + rows.count)]) }
+      product.accumulate(
+        outputs: outputs, inputs: states.all(forward), rows: rows.rows, inputRows: inputRows, ends: rows.ends,
+        into: part.map(whole.rows(_:)) ?? whole, bias: bias.map { gradient.values[$0].pointer })
+      first += rows.count
     }
   }
 

@@ -11,7 +11,7 @@ package protocol RecurrentCell: AnyObject {
   /// c over the batch; LSTM only.
   var cellState: StateTape? { get }
 
-  /// Where x·W_ihᵀ goes before ``forward(_:)``, [T·B, gates·H].
+  /// Where x·W_ihᵀ goes before ``forward(_:)``, [rows, gates·H].
   func inputGates(_ pass: Pass) -> MatrixView
 
   /// Runs the time steps from states 0.
@@ -24,20 +24,49 @@ package protocol RecurrentCell: AnyObject {
     -> any RecurrentCellBackward
 }
 
+/// dL/dh and, for an LSTM, dL/dc: a row for each sequence.
+package struct StateGradients {
+  package let hidden: MatrixView
+  package let cell: MatrixView?
+
+  package init(hidden: MatrixView, cell: MatrixView? = nil) { (self.hidden, self.cell) = (hidden, cell) }
+
+  /// Those of some sequences.
+  func rows(_ range: Range<Int>) -> StateGradients {
+    StateGradients(hidden: hidden.rows(range), cell: cell?.rows(range))
+  }
+}
+
+/// The states at whose ends gradients come in and go out.
+package struct StateFlow: OptionSet, Sendable {
+  package let rawValue: Int
+  package init(rawValue: Int) { self.rawValue = rawValue }
+
+  /// dL/d(states after the last step of each sequence) is given; otherwise it is zero.
+  package static let fromFinal = StateFlow(rawValue: 1)
+  /// dL/d(states before the first step) is wanted; truncated backpropagation drops it.
+  package static let toInitial = StateFlow(rawValue: 2)
+}
+
 /// Backpropagation through the time steps of a ``RecurrentCell``: a cell says what one step does.
 package protocol RecurrentCellBackward: AnyObject {
   var workspace: Workspace { get }
   /// As messages name the layer.
   var layerName: String { get }
 
-  /// The gradient of the input's share of the pre-activations, [T·B, gates·H].
+  /// The gradient of the input's share of the pre-activations, [rows, gates·H].
   func dGates(_ pass: Pass) -> MatrixView
 
-  /// Computes the gates' gradients of time step `t` from dL/dh(t), and leaves in ``dInitialHidden(_:)`` the part of
-  /// dL/dh(t−1) that passes through no product, in ``dInitialCell(_:)`` dL/dc(t−1).
+  /// The gradients of the states, [B, H]: before a backward pass of the final ones, after it of the initial ones.
+  func dStates(_ pass: Pass) -> StateGradients
+
+  /// Computes the gates' gradients of time step `t`.
   ///
-  /// - Parameter dOutput: [B, H], what the layer above adds to dL/dh(t).
-  func differentiate(step t: Int, dOutput: MatrixView, _ pass: Pass) throws
+  /// - Parameters:
+  ///   - dOutput: what the layer above adds to dL/dh(t).
+  ///   - dStates: in: dL/dh(t) without that, and dL/dc(t); out: the part of dL/dh(t−1) that passes through no product, and
+  ///     dL/dc(t−1).
+  func differentiate(step t: Int, dOutput: MatrixView, _ dStates: StateGradients, _ pass: Pass) throws
 
   /// Completes dL/dh(t−1) by the product that leads from the gates of time step `t` to the state before.
   func propagate(step t: Int, into dHidden: MatrixView, _ pass: Pass) throws
@@ -46,11 +75,6 @@ package protocol RecurrentCellBackward: AnyObject {
   ///
   /// - Parameter inputBias: the addend of b_ih, which is final already.
   func writeGradients(inputBias: Int, _ pass: BackwardPass) throws
-
-  /// dL/dh(−1), [B, H], after a backward to the initial states.
-  func dInitialHidden(_ pass: Pass) -> MatrixView
-  /// dL/dc(−1), [B, H]; LSTM only.
-  func dInitialCell(_ pass: Pass) -> MatrixView?
 }
 
 extension RecurrentCell {
@@ -64,28 +88,32 @@ extension RecurrentCell {
 }
 
 extension RecurrentCellBackward {
-  package func dInitialCell(_ pass: Pass) -> MatrixView? { nil }
-
-  /// Backpropagates; states 0 are constants (truncation).
+  /// Backpropagates through all time steps.
   ///
   /// - Parameters:
-  ///   - dOutput: [T·B, H].
-  ///   - toInitialStates: whether ``dInitialHidden(_:)`` and ``dInitialCell(_:)`` are wanted, which truncated
-  ///     backpropagation drops.
-  /// - Returns: the gradient of the input's share of the pre-activations, [T·B, gates·H].
-  package func backward(dOutput: MatrixView, toInitialStates: Bool, _ pass: Pass) throws -> MatrixView {
-    let (dHidden, dCell, dGates) = (dInitialHidden(pass), dInitialCell(pass), dGates(pass))
-    dHidden.fill(0)
-    dCell?.fill(0)
+  ///   - dOutput: [rows, H].
+  ///   - flow: the gradients of states that ``dStates(_:)`` holds before and after.
+  /// - Returns: the gradient of the input's share of the pre-activations, [rows, gates·H].
+  package func backward(dOutput: MatrixView, _ flow: StateFlow, _ pass: Pass) throws -> MatrixView {
+    let (all, dGates) = (dStates(pass), dGates(pass))
+    if !flow.contains(.fromFinal) {
+      all.hidden.fill(0)
+      all.cell?.fill(0)
+    }
     for t in (0..<pass.steps).reversed() {
+      let rows = pass.rows(of: t)
+      // The others have ended: theirs is still the gradient of the final state.
+      let dStates = all.rows(0..<rows.count)
       workspace.enter(.gates)
-      try differentiate(step: t, dOutput: dOutput.rows(pass.rows(of: t)), pass)
-      workspace.probe?.visit("gradient of the gates of \(layerName)", dGates.rows(pass.rows(of: t)), timeStep: t)
-      if let dCell { workspace.probe?.visit("gradient of the cell state of \(layerName)", dCell, timeStep: t) }
-      if t == 0 && !toInitialStates { break }
+      try differentiate(step: t, dOutput: dOutput.rows(rows), dStates, pass)
+      workspace.probe?.visit("gradient of the gates of \(layerName)", dGates.rows(rows), timeStep: t)
+      if let dCell = dStates.cell {
+        workspace.probe?.visit("gradient of the cell state of \(layerName)", dCell, timeStep: t)
+      }
+      if t == 0 && !flow.contains(.toInitial) { break }
       workspace.enter(.recurrentProducts)
-      try propagate(step: t, into: dHidden, pass)
-      workspace.probe?.visit("gradient of the hidden state of \(layerName)", dHidden, timeStep: t)
+      try propagate(step: t, into: dStates.hidden, pass)
+      workspace.probe?.visit("gradient of the hidden state of \(layerName)", dStates.hidden, timeStep: t)
     }
     return dGates
   }

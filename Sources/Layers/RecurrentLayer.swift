@@ -7,14 +7,14 @@ package protocol RecurrentLayer: AnyObject {
   /// By direction.
   var cells: [any RecurrentCell] { get }
 
-  /// Returns the layer's output, [T·B, directions·H], valid until the next forward.
+  /// Returns the layer's output, [rows, directions·H], valid until the next forward.
   func forward(_ pass: Pass) throws -> MatrixView
 
   /// The backward pass, for training.
   ///
   /// - Parameters:
   ///   - input: that of the layer's input.
-  ///   - rows: T·B, at most.
+  ///   - rows: positions of a batch, at most.
   ///   - addends: takes what the layer completes after its input's own addends.
   func makeBackward(
     input: any LayerInputBackward, _ weights: PackedParameters, rows: Int, sequences: Int, _ workspace: Workspace,
@@ -27,7 +27,7 @@ package protocol RecurrentLayerBackward: AnyObject {
   /// Writes and announces the gradients of the layer.
   ///
   /// - Parameters:
-  ///   - dOutput: [T·B, directions·H]
+  ///   - dOutput: [rows, directions·H]
   ///   - dX: memory for dL/dx.
   /// - Returns: dL/dx, [rows, In].
   func backward(dOutput: MatrixView, dX: FloatBuffer, _ pass: BackwardPass) throws -> MatrixView
@@ -40,14 +40,14 @@ package final class ForwardLayer: RecurrentLayer {
   private let workspace: Workspace
 
   /// - Parameters:
-  ///   - steps: T, at most.
+  ///   - rows: positions of a batch, at most.
   ///   - sequences: B, at most.
   package init(
-    _ parameters: CellParameters, _ weights: PackedParameters, input: any LayerInput, steps: Int, sequences: Int,
+    _ parameters: CellParameters, _ weights: PackedParameters, input: any LayerInput, rows: Int, sequences: Int,
     _ workspace: Workspace
   ) throws {
     (self.input, self.workspace) = (input, workspace)
-    cells = [try parameters.makeCell(weights, steps: steps, sequences: sequences, workspace)]
+    cells = [try parameters.makeCell(weights, rows: rows, sequences: sequences, workspace)]
   }
 
   package func forward(_ pass: Pass) throws -> MatrixView {
@@ -55,7 +55,7 @@ package final class ForwardLayer: RecurrentLayer {
     let gates = cell.inputGates(pass)
     workspace.enter(.inputProducts)
     try input.forward(into: gates, direction: 0, pass)
-    workspace.probe?.visit("input product of \(cell.parameters.layerName)", gates, streams: pass.sequences)
+    workspace.probe?.visit("input product of \(cell.parameters.layerName)", gates, pass.layout)
     try cell.forward(pass)
     return cell.hidden.after(pass)
   }
@@ -83,7 +83,7 @@ package final class ForwardLayerBackward: RecurrentLayerBackward {
   }
 
   package func backward(dOutput: MatrixView, dX: FloatBuffer, _ pass: BackwardPass) throws -> MatrixView {
-    let dGates = try cell.backward(dOutput: dOutput, toInitialStates: false, pass.forward)
+    let dGates = try cell.backward(dOutput: dOutput, [], pass.forward)
     workspace.enter(.inputProducts)
     let dX = try input.backward([dGates], dX: dX, pass)
     workspace.enter(.weightGradients)

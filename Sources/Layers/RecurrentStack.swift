@@ -16,11 +16,11 @@ package final class RecurrentStack {
   /// - Parameters:
   ///   - parameters: by layer and direction.
   ///   - first: the input of the first layer.
-  ///   - steps: T, at most.
+  ///   - rows: positions of a batch, at most.
   ///   - sequences: B, at most.
   ///   - dropout: of each layer's output; nil: none.
   package init(
-    _ parameters: [[CellParameters]], _ weights: PackedParameters, first: any LayerInput, steps: Int, sequences: Int,
+    _ parameters: [[CellParameters]], _ weights: PackedParameters, first: any LayerInput, rows: Int, sequences: Int,
     dropout: Dropout?, _ workspace: Workspace
   ) throws {
     (self.parameters, self.weights, self.workspace) = (parameters, weights, workspace)
@@ -29,15 +29,15 @@ package final class RecurrentStack {
     let inputs = [first] + inputs
     layers = try zip(parameters, inputs).map { cells, input -> any RecurrentLayer in
       cells.count == 1
-        ? try ForwardLayer(cells[0], weights, input: input, steps: steps, sequences: sequences, workspace)
-        : try BidirectionalLayer(cells, weights, input: input, steps: steps, sequences: sequences, workspace)
+        ? try ForwardLayer(cells[0], weights, input: input, rows: rows, sequences: sequences, workspace)
+        : try BidirectionalLayer(cells, weights, input: input, rows: rows, sequences: sequences, workspace)
     }
     outputDropout = try dropout.map {
-      try StackDropout($0, rows: steps * sequences, columns: parameters.map(\.outputSize), weights.arithmetic)
+      try StackDropout($0, rows: rows, columns: parameters.map(\.outputSize), weights.arithmetic)
     }
   }
 
-  /// Returns the last layer's output, [T·B, H], valid until the next forward.
+  /// Returns the last layer's output, [rows, H], valid until the next forward.
   package func forward(_ pass: Pass) throws -> MatrixView {
     var x = MatrixView.empty
     for (index, layer) in layers.enumerated() {
@@ -51,8 +51,8 @@ package final class RecurrentStack {
   /// Sets the states that a batch starts from to zero: for sequences that are not carried over.
   package func resetStates(_ pass: Pass) {
     for cell in layers.lazy.flatMap(\.cells) {
-      cell.hidden.states(0, pass.sequences).fill(0)
-      cell.cellState?.states(0, pass.sequences).fill(0)
+      cell.hidden.initial(pass.sequences).fill(0)
+      cell.cellState?.initial(pass.sequences).fill(0)
     }
   }
 
@@ -64,13 +64,13 @@ package final class RecurrentStack {
   /// The states that are carried from batch to batch: `hidden_l0` … and, for an LSTM, `cell_l0` …
   package var carried: [CarriedState] {
     let cells = layers.map { $0.cells[0] }
-    return cells.enumerated().map { CarriedState("hidden_l\($0)", $1.hidden.states(0, sequences)) }
+    return cells.enumerated().map { CarriedState("hidden_l\($0)", $1.hidden.initial(sequences)) }
       + cells.enumerated().compactMap { index, cell in
-        cell.cellState.map { CarriedState("cell_l\(index)", $0.states(0, sequences)) }
+        cell.cellState.map { CarriedState("cell_l\(index)", $0.initial(sequences)) }
       }
   }
 
-  /// Floats that the tapes of a stack take, of T·B = `rows` positions.
+  /// Floats that the tapes of a stack take, of `rows` positions.
   package static func floats(_ parameters: [[CellParameters]], rows: Int, sequences: Int, training: Bool) -> Int {
     let both = parameters.filter { $0.count == 2 }.reduce(0) { total, cells in
       // Outputs side by side, and the reverse direction's gates in the order of the text.
@@ -102,7 +102,7 @@ struct StackDropout {
   private let dropout: Dropout
   private let arithmetic: Arithmetic
   private let columns: [Int]
-  private let dropped: [FloatBuffer]  // by layer: [T·B, H]
+  private let dropped: [FloatBuffer]  // by layer: [rows, H]
 
   init(_ dropout: Dropout, rows: Int, columns: [Int], _ arithmetic: Arithmetic) throws {
     (self.dropout, self.columns, self.arithmetic) = (dropout, columns, arithmetic)
@@ -112,13 +112,13 @@ struct StackDropout {
   /// A layer's output after dropout; the layer keeps its own for the backward pass.
   func forward(_ output: MatrixView, layer: Int, _ pass: Pass) -> MatrixView {
     let target = dropped[layer].matrix(pass.rows, columns[layer])
-    dropout.apply(output, into: target, keys: pass.keys, connection: layer + 1, arithmetic)
+    dropout.apply(output, into: target, pass.layout, keys: pass.keys, connection: layer + 1, arithmetic)
     return target
   }
 
   /// In place; the same mask again.
   func backward(_ dOutput: MatrixView, layer: Int, _ pass: Pass) {
-    dropout.apply(dOutput, into: dOutput, keys: pass.keys, connection: layer + 1, arithmetic)
+    dropout.apply(dOutput, into: dOutput, pass.layout, keys: pass.keys, connection: layer + 1, arithmetic)
   }
 }
 
@@ -126,7 +126,7 @@ struct StackDropout {
 package final class RecurrentStackBackward {
   private let stack: RecurrentStack
   private let layers: [any RecurrentLayerBackward]
-  private let dValues: [FloatBuffer]  // two of [T·B, the widest input or output], used in turn
+  private let dValues: [FloatBuffer]  // two of [rows, the widest input or output], used in turn
 
   /// - Parameters:
   ///   - first: makes the backward pass of the first layer's input.
@@ -155,7 +155,7 @@ package final class RecurrentStackBackward {
     parameters.map { max($0[0].inputWeight.columns, $0.outputSize) }.max() ?? 0
   }
 
-  /// Where the gradient of the stack's output goes before ``backward(_:)``, [T·B, H].
+  /// Where the gradient of the stack's output goes before ``backward(_:)``, [rows, H].
   package func dOutput(_ pass: Pass) -> MatrixView {
     dValues[0].matrix(pass.rows, stack.parameters[stack.parameters.count - 1].outputSize)
   }

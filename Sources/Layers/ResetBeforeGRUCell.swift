@@ -5,7 +5,7 @@ import Parameters
 /// GRU cells whose reset gate acts before the product (Cho et al. 2014); gate order r z n. Two products follow one another
 /// in each time step, h·W_{r,z}ᵀ and then (r ⊙ h)·W_nᵀ.
 ///
-/// Tape, in floats per batch: 3H·T·B of gates, H·T·B of r ⊙ h, and H·(T + 1)·B of hidden states.
+/// Tape, in floats per batch: 3H·rows of gates, H·rows of r ⊙ h, and H·(rows + B) of hidden states.
 final class ResetBeforeGRUCell: RecurrentCell {
   let parameters: CellParameters
   let hidden: StateTape
@@ -13,20 +13,20 @@ final class ResetBeforeGRUCell: RecurrentCell {
   private let weights: PackedParameters
   private let recurrent: any RowProduct
   private let candidate: any RowProduct
-  private let gates: FloatBuffer  // [T·B, 3H]
-  private let resetHidden: FloatBuffer  // [T·B, H]
+  private let gates: FloatBuffer  // [rows, 3H]
+  private let resetHidden: FloatBuffer  // [rows, H]
   private let dense: FloatBuffer  // [B, 2H] or [B, H]: columns of the gates, without gaps
 
   init(
-    _ parameters: CellParameters, _ weights: PackedParameters, steps: Int, sequences: Int, _ workspace: Workspace
+    _ parameters: CellParameters, _ weights: PackedParameters, rows: Int, sequences: Int, _ workspace: Workspace
   ) throws {
     let size = parameters.hiddenSize
     (self.parameters, self.weights, self.workspace) = (parameters, weights, workspace)
     recurrent = try weights.recurrentProduct(parameters.hiddenWeight, part: 0, workspace.jointProducts)
     candidate = try weights.recurrentProduct(parameters.hiddenWeight, part: 1, workspace.jointProducts)
-    hidden = try StateTape(steps: steps, sequences: sequences, size: size)
-    gates = try FloatBuffer(count: steps * sequences * 3 * size)
-    resetHidden = try FloatBuffer(count: steps * sequences * size)
+    hidden = try StateTape(rows: rows, sequences: sequences, size: size)
+    gates = try FloatBuffer(count: rows * 3 * size)
+    resetHidden = try FloatBuffer(count: rows * size)
     dense = try FloatBuffer(count: sequences * 2 * size)
   }
 
@@ -37,13 +37,13 @@ final class ResetBeforeGRUCell: RecurrentCell {
 
   func inputGates(_ pass: Pass) -> MatrixView { gates.matrix(pass.rows, 3 * parameters.hiddenSize) }
 
-  /// r ⊙ h(t−1), [T·B, H].
+  /// r ⊙ h(t−1), [rows, H].
   func resetHidden(_ pass: Pass) -> MatrixView { resetHidden.matrix(pass.rows, parameters.hiddenSize) }
 
   /// The elementwise part of time step `t`.
   func step(_ t: Int, _ pass: Pass) -> GRUStep {
     GRUStep(
-      inputGates: inputGates(pass).rows(pass.rows(of: t)), hiddenBefore: hidden.states(t, pass.sequences),
+      inputGates: inputGates(pass).rows(pass.rows(of: t)), hiddenBefore: hidden.before(step: t, pass),
       resetHidden: resetHidden(pass).rows(pass.rows(of: t)), weights.arithmetic)
   }
 
@@ -68,16 +68,16 @@ final class ResetBeforeGRUCell: RecurrentCell {
       let step = step(t, pass)
       let rows = pass.rows(of: t)
       workspace.enter(.recurrentProducts)
-      try add(recurrent, hidden.states(t, pass.sequences), to: step.inputGates.columns(resetAndUpdate))
+      try add(recurrent, hidden.before(step: t, pass), to: step.inputGates.columns(resetAndUpdate))
       workspace.enter(.gates)
       step.forwardResetBeforeGates(biases)
       workspace.enter(.recurrentProducts)
       try add(candidate, resetHidden(pass).rows(rows), to: step.inputGates.columns(newState))
       workspace.enter(.gates)
-      step.forwardResetBeforeOutput(biases, hidden: hidden.states(t + 1, pass.sequences))
+      step.forwardResetBeforeOutput(biases, hidden: hidden.after(step: t, pass))
       workspace.probe?.visit("gates of \(parameters.layerName)", step.inputGates, timeStep: t)
       workspace.probe?.visit(
-        "hidden state of \(parameters.layerName)", hidden.states(t + 1, pass.sequences), timeStep: t)
+        "hidden state of \(parameters.layerName)", hidden.after(step: t, pass), timeStep: t)
     }
   }
 
@@ -109,15 +109,17 @@ final class ResetBeforeGRUCellBackward: RecurrentCellBackward {
     dHidden = try FloatBuffer(count: sequences * parameters.hiddenSize)
   }
 
-  func dInitialHidden(_ pass: Pass) -> MatrixView { dHidden.matrix(pass.sequences, cell.parameters.hiddenSize) }
+  func dStates(_ pass: Pass) -> StateGradients {
+    StateGradients(hidden: dHidden.matrix(pass.sequences, cell.parameters.hiddenSize))
+  }
 
   var workspace: Workspace { cell.workspace }
   var layerName: String { cell.parameters.layerName }
   func dGates(_ pass: Pass) -> MatrixView { cell.inputGates(pass) }
 
-  func differentiate(step t: Int, dOutput: MatrixView, _ pass: Pass) throws {
-    let (step, dHidden) = (cell.step(t, pass), dInitialHidden(pass))
-    let dResetHidden = dResetHidden.matrix(pass.sequences, cell.parameters.hiddenSize)
+  func differentiate(step t: Int, dOutput: MatrixView, _ dStates: StateGradients, _ pass: Pass) throws {
+    let (step, dHidden) = (cell.step(t, pass), dStates.hidden)
+    let dResetHidden = dResetHidden.matrix(dHidden.rows, cell.parameters.hiddenSize)
     step.backwardResetBeforeOutput(dOutput: dOutput, dHidden: dHidden, dHiddenBefore: dHidden)
     workspace.enter(.recurrentProducts)
     try candidate.multiply(cell.dense(step.inputGates.columns(cell.newState)), into: dResetHidden)
@@ -133,7 +135,7 @@ final class ResetBeforeGRUCellBackward: RecurrentCellBackward {
   func writeGradients(inputBias: Int, _ pass: BackwardPass) throws {
     let dGates = cell.inputGates(pass.forward)
     pass.write(
-      outputs: dGates.columns(cell.resetAndUpdate), inputs: cell.hidden.before(pass.forward), rows: pass.rows,
+      outputs: dGates.columns(cell.resetAndUpdate), statesBefore: cell.hidden,
       weight: addends.hiddenWeight, part: cell.resetAndUpdate)
     pass.write(
       outputs: dGates.columns(cell.newState), inputs: cell.resetHidden(pass.forward), rows: pass.rows,

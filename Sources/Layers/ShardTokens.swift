@@ -62,7 +62,7 @@ package final class ShardTokens {
   /// For each entry the sum of its rows of `source`, in the order of the shard.
   ///
   /// - Parameters:
-  ///   - source: [T·B, N]
+  ///   - source: [rows, N]
   ///   - rows: the positions of each subtree.
   ///   - sums: [count, N], written.
   func sum(_ source: MatrixView, rows: [ShardRows], into sums: MatrixView) {

@@ -8,7 +8,7 @@ import Sharding
 /// The cell sees a row for each position. In the products there may be fewer: positions of one token share one product row
 /// and, in backward, one gradient.
 package final class TokenInput: LayerInput {
-  /// The tokens of the batch, [T·B]; set before each pass.
+  /// The tokens of the batch, by row; set before each pass.
   package var tokens: Buffer<Int32>
   /// Rows of the last forward product.
   package private(set) var productRows = 0
@@ -19,7 +19,7 @@ package final class TokenInput: LayerInput {
   fileprivate let dropout: Dropout?
   private let products: [Product]
   private let distinct: DistinctTokens
-  private let rows: FloatBuffer  // [T·B, E], or the rows of distinct tokens
+  private let rows: FloatBuffer  // [rows, E], or the rows of distinct tokens
   private var x = MatrixView.empty
 
   /// - Parameters:
@@ -54,7 +54,7 @@ package final class TokenInput: LayerInput {
     productRows = x.rows
     if let probe = workspace.probe {
       x.rows == pass.rows
-        ? probe.visit("embedding", x, streams: pass.sequences)
+        ? probe.visit("embedding", x, pass.layout)
         : probe.visit("embedding", x, rowKind: "distinct token")
     }
     drop(x, pass)
@@ -85,7 +85,7 @@ package final class TokenInput: LayerInput {
 
   /// Dropout, forward or backward: both multiply by the same mask.
   fileprivate func drop(_ values: MatrixView, _ pass: Pass) {
-    dropout?.apply(values, into: values, keys: pass.keys, connection: 0, weights.arithmetic)
+    dropout?.apply(values, into: values, pass.layout, keys: pass.keys, connection: 0, weights.arithmetic)
   }
 }
 

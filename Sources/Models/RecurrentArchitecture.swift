@@ -69,6 +69,7 @@ extension RecurrentArchitecture {
     // Lists of tokens and rows, 32-bit integers: of the batch, of the table's gradient, of the shards.
     let v = table.rows
     var integers = min(v, rows) + rows + v + (v + 2 * rows) + rows
+    if !Input.continues { integers += rows }  // the rows of states before positions
     var entries = rows
     if dropout == nil, ShardTokens.pay(vocabularySize: v, plan) {
       entries = ShardTokens.capacity(of: plan.shards(of: rank), vocabularySize: v, plan)

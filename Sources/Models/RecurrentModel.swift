@@ -22,6 +22,8 @@ package final class RecurrentModel<Input: TokenBatch>: TrainableModel {
   private let stackBackward: RecurrentStackBackward
   private let output: any OutputLayer
   private let product: WeightGradient
+  /// See ``BackwardPass``; by position.
+  private let stateRows: Buffer<Int32>?
 
   /// - Parameter chunkFloats: see ``FullSoftmaxLoss``.
   package init<Architecture: RecurrentArchitecture<Input>>(
@@ -36,7 +38,7 @@ package final class RecurrentModel<Input: TokenBatch>: TrainableModel {
       architecture.table, architecture.cells[0], weights, rows: rows, dropout: architecture.dropout, workspace)
     self.input = input
     stack = try RecurrentStack(
-      architecture.cells, weights, first: input, steps: plan.steps,
+      architecture.cells, weights, first: input, rows: rows,
       sequences: Architecture.mostSequences(plan, rank: rank), dropout: architecture.dropout, workspace)
     var addends = AddendList()
     output = try FullSoftmaxLoss(
@@ -53,6 +55,7 @@ package final class RecurrentModel<Input: TokenBatch>: TrainableModel {
     self.addends = addends.addends
     let list = addends.addends
     gradients = try plan.subtrees(of: rank).map { try SubtreeGradient(list, plan, $0, memory: memory) }
+    stateRows = Input.continues ? nil : Buffer(repeating: 0, count: rows)
     product = try WeightGradient(
       rows: rows, columns: max(RecurrentStackBackward.widest(architecture.cells), architecture.decoderWeight.columns),
       weights.arithmetic, precision: weights.precision)
@@ -65,8 +68,9 @@ package final class RecurrentModel<Input: TokenBatch>: TrainableModel {
   }
 
   package func trainingPass(_ batch: Batch<Input>, observer: any PassObserver, nats: inout [Double]) throws {
-    let forward = Pass(batch.input, keys: batch.keys, observer: observer)
-    let pass = BackwardPass(forward, gradients: gradients, rows: batch.units, product: product)
+    let forward = Pass(batch.input.layout, keys: batch.keys, observer: observer)
+    let pass = BackwardPass(
+      forward, gradients: gradients, rows: batch.units, stateRows: stateRows, product: product)
     input.tokens = batch.input.tokens
     workspace.enter(.embedding)
     try inputBackward.list(pass)
@@ -74,11 +78,9 @@ package final class RecurrentModel<Input: TokenBatch>: TrainableModel {
     if !Input.continues { stack.resetStates(forward) }
     let hidden = try stack.forward(forward)
     let dHidden = stackBackward.dOutput(forward)
-    // Positions after a sequence's end have no loss, so nothing writes their rows.
-    if forward.lengths != nil { dHidden.fill(0) }
     try output.lossAndGradient(
       hidden, dInput: dHidden, targets: batch.input.targets, units: batch.units, pass, nats: &nats)
-    workspace.probe?.visit("gradient of the last layer's output", dHidden, streams: max(forward.sequences, 1))
+    workspace.probe?.visit("gradient of the last layer's output", dHidden, forward.layout)
     try stackBackward.backward(pass)
     if Input.continues { stack.carry(forward) }
     workspace.enter(.other)

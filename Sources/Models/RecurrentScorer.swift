@@ -28,7 +28,7 @@ package final class RecurrentScorer<Input: TokenBatch>: Scorer {
     input = try TokenInput(
       architecture.table, architecture.cells[0], weights, rows: rows, dropout: nil, workspace)
     stack = try RecurrentStack(
-      architecture.cells, weights, first: input, steps: plan.steps,
+      architecture.cells, weights, first: input, rows: rows,
       sequences: Architecture.mostSequences(plan, rank: rank), dropout: nil, workspace)
     output = try FullSoftmax(
       weight: architecture.decoderWeight, bias: architecture.decoderBias, weights, rows: rows, workspace)
@@ -50,7 +50,7 @@ package final class RecurrentScorer<Input: TokenBatch>: Scorer {
   private func read(
     _ batch: Batch<Input>, _ nats: inout [Double], didMultiply: (MatrixView, Range<Int>) -> Void
   ) throws {
-    let hidden = try forward(batch.input.tokens, Pass(batch.input, keys: [], observer: observer))
+    let hidden = try forward(batch.input.tokens, Pass(batch.input.layout, keys: [], observer: observer))
     var start = 0
     for units in batch.units {
       try output.losses(
@@ -72,7 +72,7 @@ extension RecurrentScorer: StepDecoder where Input == Window {
   package func advance(_ tokens: [Int32]) throws -> MatrixView {
     let buffer = Buffer<Int32>(repeating: 0, count: tokens.count)
     for (row, token) in tokens.enumerated() { buffer[row] = token }
-    let pass = Pass(steps: 1, sequences: tokens.count, keys: [], observer: observer)
+    let pass = Pass(TimeMajorRows(steps: 1, sequences: tokens.count), keys: [], observer: observer)
     return try output.logits(of: forward(buffer, pass))
   }
 }
@@ -91,9 +91,9 @@ extension RecurrentScorer: Predictor where Input == Sentences {
     }
   }
 
-  /// The logits of every position, [T·B, labels], in the order of the batch's rows.
+  /// The logits of every position, [rows, labels], in the order of the batch's rows.
   package func logits(_ batch: Batch<Sentences>) throws -> [[Float]] {
-    let hidden = try forward(batch.input.tokens, Pass(batch.input, keys: [], observer: observer))
+    let hidden = try forward(batch.input.tokens, Pass(batch.input.layout, keys: [], observer: observer))
     return try (0..<hidden.rows).map { row in
       let logits = try output.logits(of: hidden.rows(row..<(row + 1)))
       return (0..<logits.columns).map { logits[0, $0] }

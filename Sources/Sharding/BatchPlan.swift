@@ -11,7 +11,11 @@ package struct BatchPlan: Sendable, Equatable {
   package let window: Int
   /// The most time steps that the data fills: what buffers are made for.
   package let steps: Int
+  /// The most rows of 0, 1, 2 … sequences; nil where all have `steps`.
+  private let mostRowsOfSequences: [Int]?
 
+  /// Streams.
+  ///
   /// - Parameter steps: nil: as many as `window`.
   /// - Precondition: workers ≤ shards ≤ sequences, as the configuration checks.
   package init(window: Int, steps: Int? = nil, sequences: Int, shards: Int, workers: Int = 1) {
@@ -20,6 +24,23 @@ package struct BatchPlan: Sendable, Equatable {
     self.steps = min(window, steps ?? window)
     (self.sequences, self.workers) = (sequences, workers)
     tree = ShardTree(count: shards)
+    mostRowsOfSequences = nil
+  }
+
+  /// Bounded sequences.
+  ///
+  /// - Parameters:
+  ///   - lengths: of all sequences that batches are drawn from.
+  ///   - sequences: of a batch, at most.
+  /// - Precondition: workers ≤ shards ≤ sequences, as the configuration checks.
+  package init(lengths: some Sequence<Int>, sequences: Int, shards: Int, workers: Int = 1) {
+    precondition(shards <= sequences && workers <= shards, "more shards than sequences, or workers than shards")
+    let longest = lengths.sorted(by: >).prefix(sequences)
+    window = longest.first ?? 0
+    steps = window
+    (self.sequences, self.workers) = (sequences, workers)
+    tree = ShardTree(count: shards)
+    mostRowsOfSequences = longest.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) }
   }
 
   /// The gradient shards of a worker.
@@ -49,8 +70,13 @@ package struct BatchPlan: Sendable, Equatable {
     min(sequences, (sequences * shards.count + tree.count - 1) / tree.count)
   }
 
-  /// The most rows, time steps times sequences, that some shards have.
-  package func mostRows(in shards: Range<Int>) -> Int { mostSequences(in: shards) * steps }
+  /// The most rows that some shards have: of streams, time steps times sequences; else the tokens of the longest
+  /// sequences.
+  package func mostRows(in shards: Range<Int>) -> Int {
+    let sequences = mostSequences(in: shards)
+    guard let mostRowsOfSequences else { return sequences * steps }
+    return mostRowsOfSequences[min(sequences, mostRowsOfSequences.count - 1)]
+  }
 
   /// The most rows that a worker has.
   package func mostRows(of rank: Int) -> Int { mostRows(in: shards(of: rank)) }

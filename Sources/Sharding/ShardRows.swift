@@ -22,6 +22,7 @@ package final class ShardRows {
   package func removeAll() { (listed, listedShards) = (0, 0) }
 
   package func append(_ row: Int) {
+    precondition(listed < rowList.count, "more rows than the plan allows")
     rowList[listed] = Int32(row)
     listed += 1
   }
@@ -53,17 +54,20 @@ extension BatchPlan {
 
   /// Lists the rows of a batch of `count` sequences: inside a shard by time step, then by sequence.
   ///
-  /// - Parameter length: the time steps of each of this worker's sequences; rows beyond them are not listed.
-  package func list(_ rows: [ShardRows], of rank: Int, count: Int, steps: Int, length: (Int) -> Int) {
-    let own = sequences(of: rank, in: count)
+  /// - Parameters:
+  ///   - layout: that of this worker's sequences.
+  ///   - columns: where each of this worker's sequences stands in the layout; nil: in their own order.
+  package func list(
+    _ rows: [ShardRows], of rank: Int, count: Int, _ layout: TimeMajorRows, columns: [Int]? = nil
+  ) {
+    let first = sequences(of: rank, in: count).lowerBound
     for subtree in rows {
       subtree.removeAll()
       for shard in subtree.node.shards {
-        let local = sequences(ofShard: shard, in: count)
-        for t in 0..<steps {
-          for b in local where t < length(b - own.lowerBound) {
-            subtree.append(t * own.count + b - own.lowerBound)
-          }
+        let own = sequences(ofShard: shard, in: count).map { columns?[$0 - first] ?? $0 - first }
+        for step in 0..<(own.lazy.map(layout.length(of:)).max() ?? 0) {
+          let reaching = layout.rows(of: step).count
+          for column in own where column < reaching { subtree.append(layout.row(step: step, sequence: column)) }
         }
         subtree.endShard()
       }

@@ -72,14 +72,16 @@ package final class TaggingTask: SequenceTask {
     _ split: LabelledSplit, _ configuration: RunConfiguration, _ group: any WorkerGroup
   ) throws -> BatchPlan {
     let size = configuration.data.batch
-    guard size <= RunConfiguration.mostPositions / split.longest else {
+    let plan = BatchPlan(
+      lengths: split.lengths, sequences: size, shards: configuration.training.gradientShards, workers: group.count)
+    let positions = plan.mostRows(in: 0..<plan.tree.count)
+    guard positions <= RunConfiguration.mostPositions else {
       throw Failure(
         .usage,
-        "a batch of \(size) sentences of up to \(split.longest) words has more positions than "
-          + "\(RunConfiguration.mostPositions)", at: "data.batch", remedy: "give fewer sentences")
+        "\(size) sentences may have \(positions) words, more than the \(RunConfiguration.mostPositions) of a batch",
+        at: "data.batch", remedy: "give fewer sentences")
     }
-    return BatchPlan(
-      window: split.longest, sequences: size, shards: configuration.training.gradientShards, workers: group.count)
+    return plan
   }
 
   package var uninformedLoss: Double { log(Double(corpus.labels.count)) }

@@ -167,7 +167,7 @@ struct EvaluateCommand: WorkerCommand {
   ) throws -> Evaluation {
     let sentences = try group.agreeing { try corpus.labelledSplit(split) }
     let plan = BatchPlan(
-      window: sentences.longest, sequences: Self.sentences, shards: Self.sentences, workers: group.count)
+      lengths: sentences.lengths, sequences: Self.sentences, shards: Self.sentences, workers: group.count)
     let weights = try weights(
       group, architecture, reader, arithmetic, precision,
       own: architecture.scorerBytes(plan, rank: group.rank, precision: precision),

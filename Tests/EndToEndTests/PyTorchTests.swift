@@ -76,12 +76,14 @@ extension EndToEndTests {
       weights.pack()
       let sentences = [9, 1, 14, 14, 3, 2, 25].map { length in (0..<length).map { Int32($0 * $0 * length % 41) } }
       var expected = ExpectedTags(cell: parts[0], activation: parts.last ?? "", sentences: sentences)
-      let plan = BatchPlan(window: 25, sequences: sentences.count, shards: 1)
+      let plan = BatchPlan(lengths: sentences.map(\.count), sequences: sentences.count, shards: 1)
       let batch = Batch(Sentences(capacity: 25 * sentences.count), units: plan.rowLists(of: 0))
       batch.input.fill(lengths: sentences.map(\.count)) { (sentences[$0][$1], 0) }
       let logits = try TaggerScorer(architecture, weights, plan, rank: 0).logits(batch)
       expected.logits = sentences.enumerated().map { column, sentence in
-        sentence.indices.map { logits[$0 * sentences.count + column] }
+        sentence.indices.map {
+          logits[batch.input.layout.row(step: $0, sequence: batch.input.order.columns[column])]
+        }
       }
       try JSONEncoder().encode(expected).write(to: URL(fileURLWithPath: workspace.file("expected.json")))
       try write(weights, to: workspace.file("model.h5"))

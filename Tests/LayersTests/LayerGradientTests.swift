@@ -47,8 +47,8 @@ import Testing
       let dOutput = try scratch.uniform(steps * streams, h)
       let initialHidden = try scratch.uniform(streams, h)
       let initialCell = try scratch.uniform(streams, h)
-      layer.cell.hidden.states(0, streams).update(from: initialHidden)
-      layer.cell.cellState?.states(0, streams).update(from: initialCell)
+      layer.cell.hidden.initial(streams).update(from: initialHidden)
+      layer.cell.cellState?.initial(streams).update(from: initialCell)
 
       let output = try layer.forward(x, steps: steps)
       var point = Point(
@@ -61,10 +61,10 @@ import Testing
       var after = point.states
       #expect(largestError(output.values, point.layer.window(point.x, states: &after)) < 2e-6)
       if let cells = layer.cell.cellState {
-        #expect(largestError(cells.states(steps, streams).values, after.cell.flatMap { $0 }) < 2e-6)
+        #expect(largestError(cells.after(step: steps - 1, layer.pass).values, after.cell.flatMap { $0 }) < 2e-6)
       }
 
-      let dInput = try layer.backward(dOutput: dOutput, toInitialStates: true)
+      let dInput = try layer.backward(dOutput: dOutput, .toInitial)
       let dLoss = dOutput.values.map { Double($0) }
       func check(_ name: String, _ found: [Float], _ path: (Int) -> WritableKeyPath<Point, Double>) {
         let entries = stride(from: 0, to: found.count, by: sizes.every)
@@ -88,10 +88,10 @@ import Testing
       let (streams, steps, h) = (3, 4, 7)
       let x = try scratch.uniform(steps * streams, 5)
       let dOutput = try scratch.uniform(steps * streams, h)
-      let passes = try [true, false].map { toInitialStates in
+      let passes = try [StateFlow.toInitial, []].map { flow in
         let layer = try TestedLayer(cell, input: 5, hidden: h, steps: steps, streams: streams)
         _ = try layer.forward(x, steps: steps)
-        let dInput = try layer.backward(dOutput: dOutput, toInitialStates: toInitialStates)
+        let dInput = try layer.backward(dOutput: dOutput, flow)
         return (kept: dInput + layer.gradients, dropped: layer.dInitialHidden)
       }
       #expect(passes[0].kept.map(\.bitPattern) == passes[1].kept.map(\.bitPattern))

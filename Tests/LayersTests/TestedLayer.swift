@@ -21,7 +21,7 @@ final class TestedLayer {
   private let gradient: SubtreeGradient
   private let plan: BatchPlan
   private let dX: FloatBuffer
-  private var pass: Pass
+  private(set) var pass: Pass
 
   init(_ cell: Cell, input inputSize: Int, hidden: Int, steps: Int, streams: Int) throws {
     var layout = ParameterLayout()
@@ -31,7 +31,7 @@ final class TestedLayer {
     Initialization.uniform(range: 0.5).fill(weights.store, hiddenSize: hidden, seed: 1)
     weights.pack()
     let workspace = Workspace()
-    self.cell = try parameters.makeCell(weights, steps: steps, sequences: streams, workspace)
+    self.cell = try parameters.makeCell(weights, rows: steps * streams, sequences: streams, workspace)
     input = DenseInput([parameters], weights, workspace)
     var addends = AddendList()
     inputBackward = DenseInputBackward(input, weights, &addends)
@@ -39,7 +39,7 @@ final class TestedLayer {
     plan = BatchPlan(window: steps, sequences: streams, shards: streams)
     gradient = try SubtreeGradient(addends.addends, plan, plan.tree.root, memory: FloatBuffer.init(count:))
     dX = try FloatBuffer(count: steps * streams * inputSize)
-    pass = Pass(steps: 0, sequences: streams, keys: [], observer: SettledWeights())
+    pass = Pass(TimeMajorRows(steps: 0, sequences: streams), keys: [], observer: SettledWeights())
   }
 
   /// The naive twin with the same weights.
@@ -51,7 +51,7 @@ final class TestedLayer {
   }
 
   func forward(_ x: MatrixView, steps: Int) throws -> MatrixView {
-    pass = Pass(steps: steps, sequences: plan.sequences, keys: [], observer: SettledWeights())
+    pass = Pass(TimeMajorRows(steps: steps, sequences: plan.sequences), keys: [], observer: SettledWeights())
     input.x = x
     try input.forward(into: cell.inputGates(pass), direction: 0, pass)
     try cell.forward(pass)
@@ -59,20 +59,20 @@ final class TestedLayer {
   }
 
   /// Returns dL/dx.
-  func backward(dOutput: MatrixView, toInitialStates: Bool) throws -> [Float] {
+  func backward(dOutput: MatrixView, _ flow: StateFlow) throws -> [Float] {
     let rows = plan.rowLists(of: 0)
-    plan.list(rows, of: 0, count: plan.sequences, steps: pass.steps) { [steps = pass.steps] _ in steps }
+    plan.list(rows, of: 0, count: plan.sequences, pass.layout)
     let columns = max(parameters.hiddenSize, parameters.inputWeight.columns)
     let backward = BackwardPass(
       pass, gradients: [gradient], rows: rows, product: try WeightGradient(rows: pass.rows, columns: columns, .best))
-    let dGates = try cellBackward.backward(dOutput: dOutput, toInitialStates: toInitialStates, pass)
+    let dGates = try cellBackward.backward(dOutput: dOutput, flow, pass)
     let dX = try inputBackward.backward([dGates], dX: dX, backward)
     try cellBackward.writeGradients(inputBias: inputBackward.biases[0], backward)
     return Array(UnsafeBufferPointer(start: dX.pointer, count: dX.rows * dX.columns))
   }
 
-  var dInitialHidden: [Float] { values(cellBackward.dInitialHidden(pass)) }
-  var dInitialCell: [Float]? { cellBackward.dInitialCell(pass).map(values) }
+  var dInitialHidden: [Float] { values(cellBackward.dStates(pass).hidden) }
+  var dInitialCell: [Float]? { cellBackward.dStates(pass).cell.map(values) }
 
   func gradient(_ parameter: Parameter) -> [Float] {
     guard let addend = gradient.addends.firstIndex(where: { $0.parameter == parameter }) else { return [] }

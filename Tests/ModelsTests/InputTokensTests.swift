@@ -29,8 +29,9 @@ import Testing
       let window = GlobalWindow(steps: steps, streams: streams, vocabularySize: vocabulary, seed: 2)
       let model = try ScoredModel(architecture, weights, BatchPlan(window: 8, sequences: streams, shards: 3))
       let (input, parameters) = (DenseInput(architecture.cells[0], weights, Workspace()), architecture.cells[0][0])
-      let plain = try ForwardLayer(parameters, weights, input: input, steps: 8, sequences: streams, Workspace())
-      let pass = Pass(steps: steps, sequences: streams, keys: [], observer: SettledWeights())
+      let plain = try ForwardLayer(
+        parameters, weights, input: input, rows: 8 * streams, sequences: streams, Workspace())
+      let pass = Pass(TimeMajorRows(steps: steps, sequences: streams), keys: [], observer: SettledWeights())
       try withScratch { scratch in
         let x = try scratch.zeros(rows, 9)
         let table = weights.matrix(architecture.table)
@@ -43,7 +44,7 @@ import Testing
           try model.pass(window.local(0..<streams))
           _ = try plain.forward(pass)
           plain.cells[0].carry(pass)
-          let same = model.scorer.carried[0].values.bits == plain.cells[0].hidden.states(0, streams).bits
+          let same = model.scorer.carried[0].values.bits == plain.cells[0].hidden.initial(streams).bits
           #expect(same, "\(vocabulary) tokens, \(steps) steps")
         }
       }
@@ -81,7 +82,7 @@ import Testing
         for steps in [8, 3] {
           let window = Window(steps: steps, streams: plan.sequences(of: rank).count)
           try model.pass(window, step: 0)
-          let expected = setting.sumsByToken ? plan.shards(of: rank).count : window.rows
+          let expected = setting.sumsByToken ? plan.shards(of: rank).count : window.layout.count
           #expect(model.model.inputRows.backward == expected)
         }
       }

@@ -83,7 +83,8 @@ import Testing
     try withScratch { scratch in
       let ones = try scratch.zeros(rows, connection == 0 ? shape.embeddingSize : shape.hiddenSize)
       ones.fill(1)
-      dropout.naive(ones, into: ones, keys: keys, connection: connection)
+      let layout = TimeMajorRows(steps: rows / keys.count, sequences: keys.count)
+      dropout.naive(ones, into: ones, layout, keys: keys, connection: connection)
       return ones.values.map { Double($0) }
     }
   }

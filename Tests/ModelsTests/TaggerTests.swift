@@ -60,8 +60,11 @@ import Testing
         let sentence = sentences[own.lowerBound + column]
         return (sentence.tokens[place], sentence.labels[place])
       }
-      batch.keys = own.map { SequenceKey(draw: 3, sequence: UInt32(100 + $0)) }
-      plan.list(batch.units, of: rank, count: sentences.count, steps: batch.input.steps) { lengths[$0] }
+      batch.keys = batch.input.order.sequences.map {
+        SequenceKey(draw: 3, sequence: UInt32(100 + own.lowerBound + $0))
+      }
+      plan.list(
+        batch.units, of: rank, count: sentences.count, batch.input.layout, columns: batch.input.order.columns)
       return batch
     }
   }
@@ -78,7 +81,7 @@ import Testing
 
   @Test(arguments: cases) func everyParameterAgreesWithCentralDifferences(_ test: Case) throws {
     let (architecture, weights) = (test.architecture, try weights(test))
-    let plan = BatchPlan(window: 6, sequences: 6, shards: 3)
+    let plan = BatchPlan(lengths: Array(repeating: 6, count: 6), sequences: 6, shards: 3)
     let model = try Tagger(architecture, weights, plan, rank: 0)
     func pass(_ corpus: Corpus) throws -> [Double] {
       let batch = corpus.batch(plan, rank: 0)
@@ -125,7 +128,8 @@ import Testing
         let ones = try scratch.zeros(steps, columns)
         ones.fill(1)
         let key = SequenceKey(draw: 3, sequence: UInt32(100 + sentence))
-        dropout.naive(ones, into: ones, keys: [key], connection: connection)
+        let layout = TimeMajorRows(steps: steps, sequences: 1)
+        dropout.naive(ones, into: ones, layout, keys: [key], connection: connection)
         return ones.values.map { Double($0) }
       }
     }
@@ -138,7 +142,7 @@ import Testing
     let corpus = Corpus(lengths: lengths, vocabulary: test.vocabulary, seed: 5)
     /// The gradients by addend, summed along the tree, and the losses.
     func outcome(workers: Int) throws -> [[UInt64]] {
-      let plan = BatchPlan(window: 6, sequences: 6, shards: 5, workers: workers)
+      let plan = BatchPlan(lengths: Array(repeating: 6, count: 6), sequences: 6, shards: 5, workers: workers)
       var gradients: [ShardTree.Node: [[Float]]] = [:]
       var losses: [Double] = []
       for rank in 0..<workers {
@@ -170,7 +174,7 @@ import Testing
   @Test(arguments: cases) func aScorerGivesTheLossesAndTheMostProbableLabels(_ test: Case) throws {
     let (architecture, weights) = (test.architecture, try weights(test))
     let corpus = Corpus(lengths: Self.lengths, vocabulary: test.vocabulary, seed: 5)
-    let plan = BatchPlan(window: 6, sequences: 6, shards: 6)
+    let plan = BatchPlan(lengths: Array(repeating: 6, count: 6), sequences: 6, shards: 6)
     let scorer = try TaggerScorer(architecture, weights, plan, rank: 0)
     let batch = corpus.batch(plan, rank: 0)
     var nats = [Double](repeating: 0, count: batch.unitCount)

@@ -103,7 +103,7 @@ private func batch(_ window: Window, _ plan: BatchPlan, rank: Int, step: Int) ->
   let batch = Batch(window, units: plan.rowLists(of: rank))
   batch.step = step
   batch.keys = plan.sequences(of: rank).map { SequenceKey(draw: UInt64(step), sequence: UInt32($0)) }
-  plan.list(batch.units, of: rank, count: plan.sequences, steps: window.steps) { _ in window.steps }
+  plan.list(batch.units, of: rank, count: plan.sequences, window.layout)
   return batch
 }
 

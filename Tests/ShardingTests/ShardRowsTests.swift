@@ -5,8 +5,11 @@ import Testing
   private func listed(_ plan: BatchPlan, rank: Int = 0, count: Int, lengths: [Int]) -> [ShardRows] {
     let rows = plan.rowLists(of: rank)
     // What a longer batch leaves must not be seen.
-    plan.list(rows, of: rank, count: plan.sequences, steps: plan.steps) { _ in plan.steps }
-    plan.list(rows, of: rank, count: count, steps: lengths.max() ?? 0) { lengths[$0] }
+    let own = plan.sequences(of: rank).count
+    let steps = min(plan.steps, plan.mostRows(of: rank) / own)
+    plan.list(rows, of: rank, count: plan.sequences, TimeMajorRows(steps: steps, sequences: own))
+    let order = SequenceOrder(lengths: lengths)
+    plan.list(rows, of: rank, count: count, order.layout, columns: order.columns)
     return rows
   }
 
@@ -19,10 +22,18 @@ import Testing
     #expect(ragged.places(of: 0..<1) == 0..<2 && ragged.places(of: 1..<2) == 2..<6)
   }
 
-  @Test func rowsBeyondASequencesEndAreLeftOut() {
-    let plan = BatchPlan(window: 3, sequences: 3, shards: 3)
+  @Test func sequencesOfDifferentLengthsAreListedInTheirOwnOrder() {
+    let plan = BatchPlan(lengths: [3, 1, 2], sequences: 3, shards: 3)
+    // The layout: step 0 has the rows 0, 1, 2 of the sequences 0, 2, 1; step 1 has 3, 4 of 0, 2; step 2 has 5 of 0.
     let rows = listed(plan, count: 3, lengths: [3, 1, 2])[0]
-    #expect(Array(rows.rows) == [0, 3, 6, 1, 2, 5] && Array(rows.ends) == [3, 4, 6])
+    #expect(Array(rows.rows) == [0, 3, 5, 2, 1, 4] && Array(rows.ends) == [3, 4, 6])
+  }
+
+  @Test func theLongestSequencesBoundTheRowsOfAShard() {
+    let plan = BatchPlan(lengths: [2, 9, 1, 4, 4], sequences: 4, shards: 2)
+    #expect(plan.mostRows(in: 0..<1) == 13 && plan.mostRows(in: 0..<2) == 19)
+    let few = BatchPlan(lengths: [2, 3], sequences: 4, shards: 2)
+    #expect(few.mostRows(in: 0..<1) == 5 && few.mostRows(in: 0..<2) == 5)
   }
 
   @Test func aShardOfAShortBatchMayBeEmpty() {

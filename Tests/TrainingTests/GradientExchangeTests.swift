@@ -45,7 +45,7 @@ import Workers
     return Outcome(
       weights: Array(setting.replica.weights.store.values.buffer), outcomes: outcomes,
       slotFloats: setting.replica.exchange.optimizer.slots.reduce(0) { $0 + $1.count },
-      sumsByToken: setting.replica.model.inputRows.backward < setting.batch.input.rows)
+      sumsByToken: setting.replica.model.inputRows.backward < setting.batch.input.layout.count)
   }
 
   /// A replica and its batches.

@@ -118,8 +118,8 @@ private func gradientBits(
   var bits: [UInt64] = []
   for (pass, steps) in [5, 3].enumerated() {
     batch.input.steps = steps
-    plan.list(batch.units, of: workers.rank, count: 9, steps: steps) { _ in steps }
-    for row in 0..<batch.input.rows {
+    plan.list(batch.units, of: workers.rank, count: 9, batch.input.layout)
+    for row in 0..<batch.input.layout.count {
       batch.input.tokens[row] = Int32((row * 7 + workers.rank * 3 + pass) % 30)
       batch.input.targets[row] = Int32((row * 11 + workers.rank + pass) % 30)
     }

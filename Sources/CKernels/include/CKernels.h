@@ -27,7 +27,8 @@ typedef struct {
   ptrdiff_t b_stride;
   int32_t m;
   int32_t n;
-  const int32_t *rows;             // the rows to add, shard after shard
+  const int32_t *rows;             // the rows of a to add, shard after shard
+  const int32_t *b_rows;           // the row of b that goes with each of them
   const int32_t *shard_ends;       // [shards]: where each shard ends in `rows`
   int32_t shards;                  // leaves of an aligned subtree of the shard tree
   int32_t accumulate;              // 1: the first shard goes on from what is in out and bias (a shard cut into chunks)

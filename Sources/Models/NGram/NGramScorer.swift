@@ -17,9 +17,9 @@ package final class NGramScorer: Scorer {
 
   package func score(_ batch: Batch<Window>, nats: inout [Double]) throws {
     let window = batch.input
-    var byRow = [Double](repeating: 0, count: window.rows)
+    var byRow = [Double](repeating: 0, count: window.layout.count)
     for stream in 0..<window.sequences {
-      for row in stride(from: stream, to: window.rows, by: window.sequences) where window.targets[row] >= 0 {
+      for row in stride(from: stream, to: window.layout.count, by: window.sequences) where window.targets[row] >= 0 {
         if histories[stream] == nil {
           histories[stream] = NGramHistory(of: model)
           _ = histories[stream]?.append(window.tokens[row])

@@ -27,7 +27,7 @@ import Testing
             batch.input.targets[row] = next < tokens.count ? tokens[next] : -1
           }
         }
-        plan.list(batch.units, of: 0, count: 2, steps: steps) { _ in steps }
+        plan.list(batch.units, of: 0, count: 2, batch.input.layout)
         var nats = [Double](repeating: .nan, count: batch.unitCount)
         try scorer.score(batch, nats: &nats)
         for t in 0..<steps { for stream in 0..<2 { found[stream].append(nats[stream * steps + t]) } }
