@@ -11,18 +11,18 @@ package final class Evaluator<Input> {
   private let scorer: any Scorer<Input>
   private let plan: BatchPlan
   private let source: any BatchSource<Input>
-  /// Counts the correct answers, if the scorer gives any.
-  private let measure: ((_ batch: Batch<Input>, _ answers: [Int32]) -> Int)?
+  /// What measures the answers, if the scorer gives any; its counts are zero.
+  private let measure: (any Measure<Input>)?
   /// The part of the split that this worker reads.
   package let reading: Range<Int>
 
   /// - Parameters:
   ///   - scorer: its packed weights must be up to date when ``evaluate(progress:)`` is called.
   ///   - reading: the part of the split that this worker reads.
-  ///   - measure: counts the correct answers of a batch; requires a ``Predictor``.
+  ///   - measure: requires a ``Predictor``.
   package init(
     _ group: any WorkerGroup, _ source: any BatchSource<Input>, _ plan: BatchPlan, _ scorer: any Scorer<Input>,
-    reading: Range<Int>, measure: ((_ batch: Batch<Input>, _ answers: [Int32]) -> Int)? = nil
+    reading: Range<Int>, measure: (any Measure<Input>)? = nil
   ) {
     (self.group, self.source, self.plan, self.scorer) = (group, source, plan, scorer)
     (self.reading, self.measure) = (reading, measure)
@@ -48,7 +48,7 @@ package final class Evaluator<Input> {
 
   private func evaluate(stoppable: Bool, progress: (Double) -> Void) throws -> Evaluation? {
     var sums = [Double](repeating: 0, count: plan.shards(of: group.rank).count)
-    var (targets, right) = (0, 0)
+    var (targets, measure) = (0, measure)
     var failure: (any Error)?
     let batch = source.makeBatch()
     let count = source.batchesPerEpoch
@@ -57,7 +57,7 @@ package final class Evaluator<Input> {
       targets += source.targets(epoch: 0, index: index)
       do {
         // A failed worker only continues to take part in collectives until the others know.
-        if failure == nil { right += try score(batch, index, &sums) }
+        if failure == nil { try score(batch, index, &sums, &measure) }
         progress(Double(index + 1) / Double(count))
       } catch let error as WorkerFailure {
         throw error
@@ -70,28 +70,26 @@ package final class Evaluator<Input> {
     }
     try group.agree(failure)
     let nats = plan.tree.sum(try gather(sums)) / Double(targets)
-    guard measure != nil else { return Evaluation(tokens: targets, natsPerToken: nats) }
-    let counts = try group.gather([Int64(right)])
-    return Evaluation(
-      tokens: targets, natsPerToken: nats, accuracy: Double(counts.reduce(0) { $0 + $1[0] }) / Double(targets))
+    guard var measure else { return Evaluation(tokens: targets, natsPerToken: nats) }
+    let counts = try group.gather(measure.counts)
+    measure.counts = measure.counts.indices.map { index in counts.reduce(0) { $0 + $1[index] } }
+    return Evaluation(tokens: targets, natsPerToken: nats, scores: measure.scores)
   }
 
-  /// Adds the losses of a batch to the sums of this worker's gradient shards.
-  ///
-  /// - Returns: the number of correct answers.
-  private func score(_ batch: Batch<Input>, _ index: Int, _ sums: inout [Double]) throws -> Int {
+  /// Adds the losses of a batch to the sums of this worker's gradient shards, and its answers to the measure.
+  private func score(
+    _ batch: Batch<Input>, _ index: Int, _ sums: inout [Double], _ measure: inout (any Measure<Input>)?
+  ) throws {
     try source.fill(batch, at: BatchPosition(epoch: 0, index: index, step: 0))
     var nats = [Double](repeating: 0, count: batch.unitCount)
-    var right = 0
-    if let measure, let predictor = scorer as? any Predictor<Input> {
+    if measure != nil, let predictor = scorer as? any Predictor<Input> {
       var answers = [Int32](repeating: -1, count: batch.unitCount)
       try predictor.predict(batch, nats: &nats, answers: &answers)
-      right = measure(batch, answers)
+      measure?.add(answers, of: batch)
     } else {
       try scorer.score(batch, nats: &nats)
     }
     for (shard, sum) in batch.shardSums(nats).enumerated() { sums[shard] += sum }
-    return right
   }
 
   /// The sums of the gradient shards of all workers.

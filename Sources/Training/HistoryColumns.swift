@@ -31,14 +31,16 @@ struct ValidColumns {
   mutating func append(_ record: ValidationRecord) { records.append(record) }
 
   var table: HistoryTable {
-    let accuracies = records.compactMap(\.accuracy)
+    func column(_ name: String, _ values: [Double]) -> [HistoryTable.Column] {
+      values.isEmpty ? [] : [.init(name, .reals(values))]
+    }
     return HistoryTable(
       [
         .init("step", .integers(records.map { Int64($0.step) })),
         .init("epoch", .integers(records.map { Int64($0.epoch) })),
         .init("valid_nats_per_token", .reals(records.map(\.natsPerToken))),
         .init("valid_perplexity", .reals(records.map { exp($0.natsPerToken) })),
-      ] + (accuracies.isEmpty ? [] : [.init("valid_accuracy", .reals(accuracies))]))
+      ] + column("valid_accuracy", records.compactMap(\.accuracy)) + column("valid_f1", records.compactMap(\.f1)))
   }
 }
 
@@ -58,9 +60,12 @@ extension HistoryTable {
   /// The rows of a validation history.
   var validationRecords: [ValidationRecord] {
     let (step, epoch, loss) = (integers("step"), integers("epoch"), reals("valid_nats_per_token"))
-    let accuracy = self["valid_accuracy"] == nil ? nil : reals("valid_accuracy")
+    func optional(_ name: String) -> [Double]? { self[name] == nil ? nil : reals(name) }
+    let (accuracy, f1) = (optional("valid_accuracy"), optional("valid_f1"))
     return (0..<rowCount).map {
-      ValidationRecord(step: step[$0], epoch: epoch[$0], natsPerToken: loss[$0], accuracy: accuracy?[$0])
+      ValidationRecord(
+        step: step[$0], epoch: epoch[$0], natsPerToken: loss[$0], accuracy: accuracy?[$0],
+        f1: f1?[$0])
     }
   }
 

@@ -25,6 +25,8 @@ package struct ValidationRecord: Sendable, Equatable {
   package var natsPerToken: Double
   /// The fraction of correct answers; nil for a language model.
   package var accuracy: Double?
+  /// Of entities; nil where labels mark none.
+  package var f1: Double?
 }
 
 /// A row of `metrics.jsonl`.
@@ -53,7 +55,7 @@ enum MetricsRow {
         """
         "step":\(r.step),"epoch":\(r.epoch),"valid_nats_per_token":\(r.natsPerToken),\
         "valid_perplexity":\(Self.number(exp(r.natsPerToken)))\
-        \(r.accuracy.map { ",\"valid_accuracy\":\($0)" } ?? "")
+        \(r.accuracy.map { ",\"valid_accuracy\":\($0)" } ?? "")\(r.f1.map { ",\"valid_f1\":\($0)" } ?? "")
         """
       }
     return "{\(members)\(run.map { ",\"run\":\"\($0)\"" } ?? "")}\n"

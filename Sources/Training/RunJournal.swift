@@ -63,7 +63,8 @@ final class RunJournal {
     say(
       "step \(grouped(record.step)), epoch \(record.epoch): validation loss \(fixed(record.natsPerToken, 4)) nats/token, "
         + unit.text(record.natsPerToken)
-        + (record.accuracy.map { ", accuracy \(fixed(100 * $0, 2)) %" } ?? "") + (isBest ? " (best so far)" : ""))
+        + (record.accuracy.map { ", accuracy \(fixed(100 * $0, 2)) %" } ?? "")
+        + (record.f1.map { ", F1 \(fixed(100 * $0, 2)) %" } ?? "") + (isBest ? " (best so far)" : ""))
   }
 
   /// Logs a line, above the progress line if there is one.

@@ -64,7 +64,7 @@ package final class TaggingTask: SequenceTask {
     evaluator = try group.agreeing { [weights = ownReplica.weights] in
       try StopSignal.check()
       guard let valid, let validPlan else { return nil }
-      return try .tagging(group, architecture, weights, valid, validPlan)
+      return try .tagging(group, architecture, weights, valid, labels: corpus.labels, validPlan)
     }
   }
 
@@ -136,18 +136,18 @@ extension TaggingTask {
 }
 
 extension Evaluator where Input == Sentences {
-  /// Evaluates the loss and accuracy of a tagger.
+  /// Evaluates the loss and the labels of a tagger.
   ///
-  /// - Parameter plan: the plan of batches whose sentences are as long as the longest of the split.
+  /// - Parameters:
+  ///   - labels: by id.
+  ///   - plan: of batches of the split.
   package static func tagging(
     _ group: any WorkerGroup, _ architecture: TaggerArchitecture, _ weights: PackedParameters, _ split: LabelledSplit,
-    _ plan: BatchPlan
+    labels: [String], _ plan: BatchPlan
   ) throws -> Evaluator {
     Evaluator(
       group, SequenceBatches(split, plan, rank: group.rank, seed: nil), plan,
-      try TaggerScorer(architecture, weights, plan, rank: group.rank), reading: 0..<split.count
-    ) { batch, answers in
-      zip(batch.units.lazy.flatMap(\.rows), answers).count { batch.input.targets[Int($0)] == $1 }
-    }
+      try TaggerScorer(architecture, weights, plan, rank: group.rank), reading: 0..<split.count,
+      measure: TaggingMeasure(labels: labels))
   }
 }

@@ -285,7 +285,7 @@ package final class Trainer {
     if isBest { bestValidation = result.natsPerToken }
     let record = ValidationRecord(
       step: position.step, epoch: position.isAtEpochEnd ? position.epoch : position.epoch + 1,
-      natsPerToken: result.natsPerToken, accuracy: result.accuracy)
+      natsPerToken: result.natsPerToken, accuracy: result.scores.accuracy, f1: result.scores.f1)
     if let journal {
       let isUseless = isWorseThanNothing(result.natsPerToken)
       try group.alone { try journal.record(record, isBest: isBest && !isUseless) }

@@ -62,11 +62,10 @@ package struct Evaluation: Sendable, Equatable {
   package var tokens: Int
   /// Mean cross-entropy, in nats.
   package var natsPerToken: Double
-  /// The fraction of correct answers; nil for a language model.
-  package var accuracy: Double?
+  package var scores: Scores
 
-  package init(tokens: Int, natsPerToken: Double, accuracy: Double? = nil) {
-    (self.tokens, self.natsPerToken, self.accuracy) = (tokens, natsPerToken, accuracy)
+  package init(tokens: Int, natsPerToken: Double, scores: Scores = Scores()) {
+    (self.tokens, self.natsPerToken, self.scores) = (tokens, natsPerToken, scores)
   }
 
   package var perplexity: Double { exp(natsPerToken) }

@@ -21,7 +21,8 @@ struct EvaluateCommand: WorkerCommand {
     discussion: """
       The state is carried through the whole split and every prediction counts; the split's first token is predicted by \
       nothing. With --streams above 1 the split is cut into that many streams, each of which starts from a zero state: faster, \
-      and a little pessimistic. For a tagger, accuracy is reported too. Products are computed in the precision of \
+      and a little pessimistic. For a tagger, the accuracy is reported too, and \
+      where labels mark entities (B-, I-, O) precision, recall and F1, counted as conlleval does. Products are computed in the precision of \
       the run, f32 or bf16. The number of workers changes no bit.
       """)
 
@@ -101,7 +102,7 @@ struct EvaluateCommand: WorkerCommand {
     }
     try group.onFirst {
       try EvaluationReport(
-        checkpoint: reader.path, corpus: corpus.directory, split, result, precision: precision
+        checkpoint: reader.path, corpus: corpus.directory, split, result, computedIn: precision
       ).show(json: json)
     }
   }
@@ -173,7 +174,7 @@ struct EvaluateCommand: WorkerCommand {
       own: architecture.scorerBytes(plan, rank: group.rank, precision: precision),
       remedy: "use a machine with more memory")
     let evaluator = try group.agreeing {
-      try Evaluator.tagging(group, architecture, weights, sentences, plan)
+      try Evaluator.tagging(group, architecture, weights, sentences, labels: corpus.labels, plan)
     }
     return try run(evaluator, group)
   }

@@ -24,7 +24,7 @@ extension EndToEndTests {
       let evaluation = try workspace.succeed([
         "evaluate", "run", "--corpus", "corpus", "--split", "valid", "--streams", "7", "--json",
       ]).jsonObject()
-      #expect(evaluation["precision"] as? String == precision)
+      #expect(evaluation["computed_in"] as? String == precision)
       // Windows and shards are others, so the last bits of the sum may be, too; bf16 and f32 are 1e-5 apart.
       let nats = try #require(evaluation["nats_per_token"] as? Double)
       #expect(abs(nats - validation) < 1e-9, "\(nats), \(validation)")

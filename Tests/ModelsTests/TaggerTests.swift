@@ -135,6 +135,25 @@ import Testing
     }
   }
 
+  /// Two sentences of which the second is the longer, so that it stands first in the batch.
+  @Test func entitiesAreCountedSentenceBySentence() {
+    let batch = Batch(
+      Sentences(capacity: 5), units: BatchPlan(lengths: [2, 3], sequences: 2, shards: 2).rowLists(of: 0))
+    let expected: [[Int32]] = [[0, 1], [0, 1, 1]]
+    batch.input.fill(lengths: [2, 3]) { (0, expected[$0][$1]) }
+    let plan = BatchPlan(lengths: [2, 3], sequences: 2, shards: 2)
+    plan.list(batch.units, of: 0, count: 2, batch.input.layout, columns: batch.input.order.columns)
+    var measure = TaggingMeasure(labels: ["B-X", "I-X", "O"])
+    // In the order of the units: first the one sentence, then the other.
+    measure.add([0, 1, 0, 1, 2], of: batch)
+    #expect(measure.counts == [5, 4, 1, 2, 2])
+    #expect(measure.scores.accuracy == 0.8 && measure.scores.f1 == 0.5)
+    #expect(measure.scores.precision == 0.5 && measure.scores.recall == 0.5)
+    var plain = TaggingMeasure(labels: ["A", "B", "C"])
+    plain.add([0, 1, 0, 1, 2], of: batch)
+    #expect(plain.scores.accuracy == 0.8 && plain.scores.f1 == nil)
+  }
+
   @Test(arguments: cases, [Self.lengths, [5], []]) func anyNumberOfWorkersGivesTheSameBits(
     _ test: Case, lengths: [Int]
   ) throws {
