@@ -17,6 +17,8 @@ package struct ModelConfiguration: Sendable, Equatable {
   package var tieWeights = false
   /// Used by taggers only.
   package var isBidirectional = false
+  /// Used by taggers only.
+  package var hasChain = false
   /// Probability that a unit is dropped between layers, in 0..<1.
   package var dropout = 0.0
   /// Added to the forget gate's initial bias; used by the LSTM only.
@@ -48,6 +50,11 @@ package struct ModelConfiguration: Sendable, Equatable {
     .flag(
       "model.bidirectional", \.model.isBidirectional,
       "Read each sentence in both directions, with `hidden_size` units each"
+    )
+    .only(where: "task", is: ["tagging"]),
+    .flag(
+      "model.crf", \.model.hasChain,
+      "Train a conditional random field over the labels of a sentence (Lafferty et al. 2001; Lample et al. 2016) instead of a softmax for each token"
     )
     .only(where: "task", is: ["tagging"]),
     .number(

@@ -15,12 +15,13 @@ extension RunConfiguration {
   }
 
   /// The configured tagger.
-  package func taggerArchitecture(vocabularySize: Int, labels: Int) -> TaggerArchitecture {
+  package func taggerArchitecture(vocabularySize: Int, labels: [String]) -> TaggerArchitecture {
     TaggerArchitecture(
       .init(
-        cell: cell, vocabularySize: vocabularySize, labels: labels, embeddingSize: model.embeddingSize,
-        hiddenSize: model.hiddenSize, layers: model.layers, isBidirectional: model.isBidirectional),
-      dropout: dropout, forgetBias: model.forgetBias)
+        cell: cell, vocabularySize: vocabularySize, labels: labels.count, embeddingSize: model.embeddingSize,
+        hiddenSize: model.hiddenSize, layers: model.layers, isBidirectional: model.isBidirectional,
+        hasChain: model.hasChain),
+      labels: labels, dropout: dropout, forgetBias: model.forgetBias)
   }
 
   /// The recurrent cell with its variant.

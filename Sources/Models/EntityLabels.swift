@@ -30,6 +30,12 @@ package struct EntityLabels: Sendable, Equatable {
     self.tags = tags.compactMap { $0 }
   }
 
+  /// Whether a label may follow another, or nil, in a sentence: `I` continues an entity of its type only.
+  package func isAllowed(_ label: Int, after before: Int?) -> Bool {
+    guard case .inside(let type) = tags[label] else { return true }
+    return before.map { tags[$0].type == type } ?? false
+  }
+
   /// An entity of a sentence.
   package struct Entity: Sendable, Hashable {
     package let tokens: Range<Int>

@@ -14,6 +14,10 @@ package protocol RecurrentArchitecture<Input>: Architecture where Input: TokenBa
   var decoderWeight: Parameter { get }
   /// [classes]
   var decoderBias: Parameter { get }
+  /// Of a conditional random field over the classes of each sequence, in place of the softmax; nil: none.
+  var chain: ChainParameters? { get }
+  /// Whether a class may follow another, or stand first, in the answers of a conditional random field; nil: any may.
+  var isAllowed: ((Int?, Int) -> Bool)? { get }
   /// Of the non-recurrent connections (Zaremba et al. 2014), in training; nil: none.
   var dropout: Dropout? { get }
   /// Added to the bias of an LSTM's forget gate at the start.
@@ -21,6 +25,8 @@ package protocol RecurrentArchitecture<Input>: Architecture where Input: TokenBa
 }
 
 extension RecurrentArchitecture {
+  package var chain: ChainParameters? { nil }
+  package var isAllowed: ((Int?, Int) -> Bool)? { nil }
   package var hasEqualBatches: Bool { Input.continues }
 
   package func initialize(_ store: ParameterStore, _ initialization: Initialization, seed: UInt64) {
@@ -77,7 +83,10 @@ extension RecurrentArchitecture {
       integers += 2 * entries + rows + v
     }
     var bytes = 4 * (floats + integers)
-    bytes += FullSoftmaxLoss.bytes(classes: classes, hiddenSize: outputSize, plan, rank: rank)
+    bytes +=
+      chain == nil
+      ? FullSoftmaxLoss.bytes(classes: classes, hiddenSize: outputSize, plan, rank: rank)
+      : ChainLoss.bytes(labels: classes, rows: rows, steps: plan.steps, levels: plan.tree.root.level)
     if precision == .bf16 {
       bytes +=
         operandBytes(rows, sequences) + 2
@@ -94,7 +103,10 @@ extension RecurrentArchitecture {
     var floats = RecurrentStack.floats(cells, rows: rows, sequences: sequences, training: false)
     floats += rows * table.columns
     let integers = min(v, rows) + rows + v
-    return 4 * (floats + integers) + FullSoftmax.bytes(classes: classes, hiddenSize: outputSize, rows: rows)
+    return 4 * (floats + integers)
+      + (chain == nil
+        ? FullSoftmax.bytes(classes: classes, hiddenSize: outputSize, rows: rows)
+        : ChainLoss.bytes(labels: classes, rows: rows, steps: plan.steps, levels: 0))
       + (precision == .bf16 ? operandBytes(rows, sequences) : 0)
   }
 

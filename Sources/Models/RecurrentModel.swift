@@ -41,9 +41,17 @@ package final class RecurrentModel<Input: TokenBatch>: TrainableModel {
       architecture.cells, weights, first: input, rows: rows,
       sequences: Architecture.mostSequences(plan, rank: rank), dropout: architecture.dropout, workspace)
     var addends = AddendList()
-    output = try FullSoftmaxLoss(
-      weight: architecture.decoderWeight, bias: architecture.decoderBias, weights, rows: rows,
-      shards: plan.shards(of: rank).count, chunkFloats: chunkFloats, workspace, &addends)
+    let (weight, bias) = (architecture.decoderWeight, architecture.decoderBias)
+    output =
+      if let chain = architecture.chain {
+        try ChainLoss(
+          weight: weight, bias: bias, chain, weights, rows: rows, steps: plan.steps, levels: plan.tree.root.level,
+          workspace, &addends)
+      } else {
+        try FullSoftmaxLoss(
+          weight: weight, bias: bias, weights, rows: rows, shards: plan.shards(of: rank).count,
+          chunkFloats: chunkFloats, workspace, &addends)
+      }
     var inputBackward: TokenInputBackward?
     stackBackward = try RecurrentStackBackward(stack, rows: rows, &addends) { addends in
       let made = try TokenInputBackward(input, weights, plan, rank: rank, &addends)

@@ -11,7 +11,7 @@ package typealias TaggerScorer = RecurrentScorer<Sentences>
 package final class RecurrentScorer<Input: TokenBatch>: Scorer {
   private let input: TokenInput
   private let stack: RecurrentStack
-  private let output: FullSoftmax
+  private let output: Output
   /// Of the classes.
   private let bias: UnsafeBufferPointer<Float>
   private let weights: PackedParameters
@@ -30,8 +30,16 @@ package final class RecurrentScorer<Input: TokenBatch>: Scorer {
     stack = try RecurrentStack(
       architecture.cells, weights, first: input, rows: rows,
       sequences: Architecture.mostSequences(plan, rank: rank), dropout: nil, workspace)
-    output = try FullSoftmax(
-      weight: architecture.decoderWeight, bias: architecture.decoderBias, weights, rows: rows, workspace)
+    let (weight, bias) = (architecture.decoderWeight, architecture.decoderBias)
+    output =
+      if let chain = architecture.chain {
+        .chain(
+          try ChainScorer(
+            weight: weight, bias: bias, chain, weights, rows: rows, steps: plan.steps,
+            isAllowed: architecture.isAllowed))
+      } else {
+        .softmax(try FullSoftmax(weight: weight, bias: bias, weights, rows: rows, workspace))
+      }
   }
 
   package func resetStates() { for state in stack.carried { state.values.fill(0) } }
@@ -41,22 +49,53 @@ package final class RecurrentScorer<Input: TokenBatch>: Scorer {
   /// Rows of the last first-layer product with the input.
   package var inputRows: Int { input.productRows }
 
-  package func score(_ batch: Batch<Input>, nats: inout [Double]) throws {
-    try read(batch, &nats) { _, _ in }
+  private enum Output {
+    case softmax(FullSoftmax)
+    case chain(ChainScorer)
   }
 
-  /// - Parameter didMultiply: called with products of some positions, [rows, classes], before the bias is added, and with
-  ///   their places among the batch's units.
-  private func read(
-    _ batch: Batch<Input>, _ nats: inout [Double], didMultiply: (MatrixView, Range<Int>) -> Void
-  ) throws {
-    let hidden = try forward(batch.input.tokens, Pass(batch.input.layout, keys: [], observer: observer))
-    var start = 0
-    for units in batch.units {
-      try output.losses(
-        hidden, targets: batch.input.targets, units: units, into: &nats, from: start, didMultiply: didMultiply)
-      start += units.count
+  package func score(_ batch: Batch<Input>, nats: inout [Double]) throws {
+    var answers: [Int32]?
+    try read(batch, &nats, &answers)
+  }
+
+  /// - Parameter answers: the most probable class of each unit; nil: not wanted.
+  private func read(_ batch: Batch<Input>, _ nats: inout [Double], _ answers: inout [Int32]?) throws {
+    let (targets, layout) = (batch.input.targets, batch.input.layout)
+    let hidden = try forward(batch.input.tokens, Pass(layout, keys: [], observer: observer))
+    switch output {
+    case .softmax(let softmax):
+      var start = 0
+      for units in batch.units {
+        try softmax.losses(hidden, targets: targets, units: units, into: &nats, from: start) { products, places in
+          guard answers != nil else { return }
+          for (row, place) in places.enumerated() { answers?[place] = best(products.rows(row..<(row + 1))) }
+        }
+        start += units.count
+      }
+    case .chain(let chain):
+      var losses = [Double](repeating: 0, count: layout.count)
+      var best = [Int32](repeating: 0, count: layout.count)
+      try chain.score(hidden, targets: targets, layout, nats: &losses, answers: &best)
+      for (place, row) in batch.units.lazy.flatMap(\.rows).enumerated() {
+        nats[place] = losses[Int(row)]
+        answers?[place] = best[Int(row)]
+      }
     }
+  }
+
+  /// The most probable class of a row of products, to which the bias is not yet added.
+  private func best(_ products: MatrixView) -> Int32 {
+    var best = 0
+    for label in 1..<max(products.columns, 1) where products[0, label] + bias[label] > products[0, best] + bias[best] {
+      best = label
+    }
+    return Int32(best)
+  }
+
+  private var softmax: FullSoftmax {
+    guard case .softmax(let softmax) = output else { preconditionFailure("a model without a softmax") }
+    return softmax
   }
 
   private func forward(_ tokens: Buffer<Int32>, _ pass: Pass) throws -> MatrixView {
@@ -73,29 +112,22 @@ extension RecurrentScorer: StepDecoder where Input == Window {
     let buffer = Buffer<Int32>(repeating: 0, count: tokens.count)
     for (row, token) in tokens.enumerated() { buffer[row] = token }
     let pass = Pass(TimeMajorRows(steps: 1, sequences: tokens.count), keys: [], observer: observer)
-    return try output.logits(of: forward(buffer, pass))
+    return try softmax.logits(of: forward(buffer, pass))
   }
 }
 
 extension RecurrentScorer: Predictor where Input == Sentences {
   package func predict(_ batch: Batch<Sentences>, nats: inout [Double], answers: inout [Int32]) throws {
-    try read(batch, &nats) { products, places in
-      for (row, place) in places.enumerated() {
-        var best = 0
-        for label in 1..<max(products.columns, 1)
-        where products[row, label] + bias[label] > products[row, best] + bias[best] {
-          best = label
-        }
-        answers[place] = Int32(best)
-      }
-    }
+    var found: [Int32]? = answers
+    try read(batch, &nats, &found)
+    if let found { answers = found }
   }
 
   /// The logits of every position, [rows, labels], in the order of the batch's rows.
   package func logits(_ batch: Batch<Sentences>) throws -> [[Float]] {
     let hidden = try forward(batch.input.tokens, Pass(batch.input.layout, keys: [], observer: observer))
     return try (0..<hidden.rows).map { row in
-      let logits = try output.logits(of: hidden.rows(row..<(row + 1)))
+      let logits = try softmax.logits(of: hidden.rows(row..<(row + 1)))
       return (0..<logits.columns).map { logits[0, $0] }
     }
   }

@@ -4,10 +4,11 @@ import Layers
 import Parameters
 import Sharding
 
-/// A tagger: embedding → recurrent layers, in both directions if wanted → a softmax over the labels of each token.
+/// A tagger: embedding → recurrent layers, in both directions if wanted → a softmax over the labels of each token, or a
+/// conditional random field over those of a sentence.
 ///
 /// Parameters are named and shaped as in a PyTorch module with an `Embedding` called encoder, an `LSTM`, `GRU` or `RNN`
-/// called rnn, and a `Linear` called decoder.
+/// called rnn, a `Linear` called decoder, and a `CRF` of pytorch-crf called crf.
 package struct TaggerArchitecture: RecurrentArchitecture {
   package typealias Input = Sentences
 
@@ -24,14 +25,16 @@ package struct TaggerArchitecture: RecurrentArchitecture {
     package var hiddenSize: Int
     package var layers: Int
     package var isBidirectional: Bool
+    /// Whether the labels of a sentence form a conditional random field.
+    package var hasChain: Bool
 
     package init(
       cell: Cell, vocabularySize: Int, labels: Int, embeddingSize: Int, hiddenSize: Int, layers: Int,
-      isBidirectional: Bool
+      isBidirectional: Bool, hasChain: Bool = false
     ) {
       (self.cell, self.vocabularySize, self.labels) = (cell, vocabularySize, labels)
       (self.embeddingSize, self.hiddenSize, self.layers) = (embeddingSize, hiddenSize, layers)
-      self.isBidirectional = isBidirectional
+      (self.isBidirectional, self.hasChain) = (isBidirectional, hasChain)
     }
   }
 
@@ -43,8 +46,12 @@ package struct TaggerArchitecture: RecurrentArchitecture {
   package let cells: [[CellParameters]]
   package let decoderWeight: Parameter
   package let decoderBias: Parameter
+  package let chain: ChainParameters?
+  private let entities: EntityLabels?
 
-  package init(_ shape: Shape, dropout: Dropout? = nil, forgetBias: Double = 0) {
+  /// - Parameter labels: by id; where they mark entities, the answers of a conditional random field do so properly.
+  package init(_ shape: Shape, labels: [String] = [], dropout: Dropout? = nil, forgetBias: Double = 0) {
+    entities = shape.hasChain ? EntityLabels(labels) : nil
     (self.shape, self.dropout, self.forgetBias) = (shape, dropout, forgetBias)
     var layout = ParameterLayout()
     let directions = shape.isBidirectional ? [false, true] : [false]
@@ -59,6 +66,9 @@ package struct TaggerArchitecture: RecurrentArchitecture {
     }
     decoderWeight = layout.declare("decoder.weight", [shape.labels, output], .product)
     decoderBias = layout.declare("decoder.bias", [shape.labels], .bias)
+    chain = shape.hasChain ? ChainParameters(labels: shape.labels, &layout) : nil
     self.layout = layout
   }
+
+  package var isAllowed: ((Int?, Int) -> Bool)? { entities.map { entities in { entities.isAllowed($1, after: $0) } } }
 }

@@ -42,7 +42,7 @@ package final class TaggingTask: SequenceTask {
       )
     }
     let architecture = configuration.taggerArchitecture(
-      vocabularySize: corpus.vocabulary.count, labels: corpus.labels.count)
+      vocabularySize: corpus.vocabulary.count, labels: corpus.labels)
     self.architecture = architecture
     let (plan, validPlan) = try group.agreeing {
       (try Self.plan(train, configuration, group), try valid.map { try Self.plan($0, configuration, group) })

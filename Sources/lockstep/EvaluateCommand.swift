@@ -90,7 +90,7 @@ struct EvaluateCommand: WorkerCommand {
           group, saved.languageArchitecture(vocabularySize: size), reader, corpus, arithmetic, precision)
       case .tagging:
         try evaluate(
-          group, saved.taggerArchitecture(vocabularySize: size, labels: corpus.labels.count), reader, corpus,
+          group, saved.taggerArchitecture(vocabularySize: size, labels: corpus.labels), reader, corpus,
           arithmetic, precision)
       }
     try group.agreeing {

@@ -152,7 +152,7 @@ extension EndToEndTests {
         "model.cell": cell, "data.batch": "1000", "training.steps": nil, "training.epochs": "12",
       ])
       try compareRun(workspace) { configuration, corpus in
-        configuration.taggerArchitecture(vocabularySize: corpus.vocabulary.count, labels: corpus.labels.count)
+        configuration.taggerArchitecture(vocabularySize: corpus.vocabulary.count, labels: corpus.labels)
       }
     }
 

@@ -56,13 +56,13 @@ extension EndToEndTests {
       }
     }
 
-    @Test func anyNumberOfWorkersGivesTheSameBits() throws {
+    @Test(arguments: ["false", "true"]) func anyNumberOfWorkersGivesTheSameBits(crf: String) throws {
       let workspace = try Workspace()
       try workspace.prepareSentences(arguments: ["--shards", "2"])
       // In the middle of the second epoch; batches of 9, of which the last has fewer sentences than there are shards.
       try workspace.configureTagger([
         "training.steps": "11", "model.hidden_size": "40", "model.dropout": "0.3", "data.batch": "9",
-        "training.validate_every": "4",
+        "training.validate_every": "4", "model.crf": crf,
       ])
       try workspace.succeed(["train", "run.yaml", "--set", "run.directory=alone"])
       let alone = try workspace.saved("alone")

@@ -19,10 +19,29 @@ package struct ReferenceTagger: Sendable {
   /// - Parameter masks: what dropout multiplies each connection's values by, the embedding's output first, then each
   ///   layer's: by time step and column. Empty without dropout.
   package func loss(tokens: [Int32], labels: [Int32], masks: [[Double]] = []) -> Double {
-    zip(logits(tokens: tokens, masks: masks), labels).reduce(0) { total, step in
-      let maximum = step.0.max() ?? 0
-      return total + log(step.0.reduce(0) { $0 + exp($1 - maximum) }) + maximum - step.0[Int(step.1)]
+    let logits = logits(tokens: tokens, masks: masks)
+    if let chain = architecture.chain { return chainLoss(chain, logits, labels) }
+    return zip(logits, labels).reduce(0) { $0 + logSum($1.0) - $1.0[Int($1.1)] }
+  }
+
+  private func logSum(_ values: [Double]) -> Double {
+    let maximum = values.max() ?? 0
+    return log(values.reduce(0) { $0 + exp($1 - maximum) }) + maximum
+  }
+
+  /// −log p(labels): the score of the labels against that of all paths, by the forward algorithm in logarithms.
+  private func chainLoss(_ chain: ChainParameters, _ scores: [[Double]], _ labels: [Int32]) -> Double {
+    let (start, end, transitions) = (
+      parameters[chain.start.index], parameters[chain.end.index], parameters[chain.transitions.index]
+    )
+    let k = start.count
+    var alpha = zip(start, scores[0]).map { $0 + $1 }
+    var score = alpha[Int(labels[0])]
+    for step in 1..<max(scores.count, 1) {
+      alpha = (0..<k).map { j in logSum((0..<k).map { alpha[$0] + transitions[$0 * k + j] }) + scores[step][j] }
+      score += transitions[Int(labels[step - 1]) * k + Int(labels[step])] + scores[step][Int(labels[step])]
     }
+    return logSum(zip(alpha, end).map { $0 + $1 }) - score - end[Int(labels[labels.count - 1])]
   }
 
   /// The logits of each token of a sentence.
