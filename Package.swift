@@ -76,7 +76,7 @@ let package = Package(
         "Interfaces",
         "Kernels", "Sharding", "Parameters", "Files", "Signals", "Failures", logging, crypto,
       ]),
-    room("Inference", ["Corpus", "Interfaces", "Kernels", "Parameters", "Failures"]),
+    room("Inference", ["Corpus", "Interfaces", "Kernels", "Sharding", "Parameters", "Failures"]),
     .executableTarget(
       name: "lockstep",
       dependencies: [

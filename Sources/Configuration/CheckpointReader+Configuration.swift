@@ -1,5 +1,6 @@
 import Checkpoints
 import Failures
+import Interfaces
 import Kernels
 import Models
 
@@ -24,9 +25,22 @@ extension CheckpointReader {
     return configuration.languageArchitecture(vocabularySize: header.vocabulary.count)
   }
 
+  /// The architecture of the tagger.
+  ///
+  /// - Throws: ``Failure`` (bad data) if the checkpoint is of another task.
+  package func taggerArchitecture() throws -> TaggerArchitecture {
+    let configuration = try savedConfiguration()
+    guard configuration.task == .tagging else {
+      throw Failure(
+        .badData, "is a model for \(configuration.task.rawValue), which has no answers to lines of text", at: path,
+        remedy: "name a checkpoint of a run with task tagging; 'lockstep generate' continues a text")
+    }
+    return configuration.taggerArchitecture(vocabularySize: header.vocabulary.count, labels: header.labels ?? [])
+  }
+
   /// The weights, packed for the forward pass only.
-  package func readWeights(_ arithmetic: Arithmetic) throws -> PackedParameters {
-    let weights = try PackedParameters(try languageArchitecture().layout, arithmetic, needsBackward: false)
+  package func readWeights(_ architecture: some Architecture, _ arithmetic: Arithmetic) throws -> PackedParameters {
+    let weights = try PackedParameters(architecture.layout, arithmetic, needsBackward: false)
     try readParameters(into: weights.store)
     weights.pack()
     return weights

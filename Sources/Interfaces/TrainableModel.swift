@@ -61,6 +61,11 @@ package protocol Predictor<Input>: Scorer {
   ///
   /// - Parameter answers: written: the most probable class of each unit.
   func predict(_ batch: Batch<Input>, nats: inout [Double], answers: inout [Int32]) throws
+
+  /// Computes the probability of each class of every unit.
+  ///
+  /// - Parameter visit: called once for each unit with its place in ``Batch/units``; classes by id.
+  func probabilities(_ batch: Batch<Input>, _ visit: (_ unit: Int, _ classes: [Double]) -> Void) throws
 }
 
 /// Extends texts one token at a time.

@@ -206,17 +206,15 @@ package final class ChainScorer {
   /// - Parameters:
   ///   - nats: by row: written.
   ///   - answers: by row: written.
-  ///   - marginals: called with the probabilities of each row's labels, if anyone wants them.
   package func score(
-    _ input: MatrixView, targets: Buffer<Int32>, _ layout: TimeMajorRows, nats: inout [Double], answers: inout [Int32],
-    marginals visit: ((Int, [Double]) -> Void)? = nil
+    _ input: MatrixView, targets: Buffer<Int32>, _ layout: TimeMajorRows, nats: inout [Double], answers: inout [Int32]
   ) throws {
     let scores = try emissions.forward(input, observer)
     try chain.read(observer)
     for sequence in 0..<layout.sequences {
       let rows = scores.rows(of: sequence, layout)
       chain.read(rows)
-      var (label, marginals): (Int32?, [Double]?) = (nil, nil)
+      var label: Int32?
       let best = chain.bestLabels(rows) { isAllowed?($0, $1) ?? true }
       for t in rows.indices {
         let row = layout.row(step: t, sequence: sequence)
@@ -224,9 +222,22 @@ package final class ChainScorer {
         if targets[row] >= 0 { nats[row] = chain.loss(step: t, label: targets[row], before: label) }
         answers[row] = best[t]
         label = targets[row]
-        guard let visit else { continue }
+      }
+    }
+  }
+
+  /// The probabilities of each position's labels, whatever the others are.
+  package func marginals(
+    _ input: MatrixView, _ layout: TimeMajorRows, _ visit: (_ row: Int, _ labels: [Double]) -> Void
+  ) throws {
+    let scores = try emissions.forward(input, observer)
+    try chain.read(observer)
+    for sequence in 0..<layout.sequences {
+      chain.read(scores.rows(of: sequence, layout))
+      var marginals: [Double]?
+      for t in 0..<layout.length(of: sequence) {
         let current = chain.marginals(step: t, after: marginals)
-        visit(row, current)
+        visit(layout.row(step: t, sequence: sequence), current)
         marginals = current
       }
     }

@@ -1,3 +1,4 @@
+import Foundation
 import Interfaces
 import Kernels
 import Layers
@@ -121,6 +122,27 @@ extension RecurrentScorer: Predictor where Input == Sentences {
     var found: [Int32]? = answers
     try read(batch, &nats, &found)
     if let found { answers = found }
+  }
+
+  package func probabilities(
+    _ batch: Batch<Sentences>, _ visit: (_ unit: Int, _ classes: [Double]) -> Void
+  ) throws {
+    let layout = batch.input.layout
+    let hidden = try forward(batch.input.tokens, Pass(layout, keys: [], observer: observer))
+    var byRow = [[Double]](repeating: [], count: layout.count)
+    switch output {
+    case .softmax(let softmax):
+      for row in 0..<hidden.rows {
+        let logits = try softmax.logits(of: hidden.rows(row..<(row + 1)))
+        let most = (0..<logits.columns).reduce(-Float.infinity) { max($0, logits[0, $1]) }
+        let values = (0..<logits.columns).map { exp(Double(logits[0, $0]) - Double(most)) }
+        let sum = values.reduce(0, +)
+        byRow[row] = values.map { $0 / sum }
+      }
+    case .chain(let chain):
+      try chain.marginals(hidden, layout) { byRow[$0] = $1 }
+    }
+    for (unit, row) in batch.units.lazy.flatMap(\.rows).enumerated() { visit(unit, byRow[Int(row)]) }
   }
 
   /// The logits of every position, [rows, labels], in the order of the batch's rows.

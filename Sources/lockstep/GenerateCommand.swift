@@ -62,7 +62,8 @@ struct GenerateCommand: ParsableCommand {
       areShared: true, own: 0, given: memoryLimit.size?.bytes, key: MemoryLimitOption.key, what: "generation",
       remedy: "use a machine with more memory")
     let decoder = try LanguageScorer(
-      architecture, try reader.readWeights(arithmetic), BatchPlan(window: 1, sequences: 1, shards: 1), rank: 0)
+      architecture, try reader.readWeights(architecture, arithmetic), BatchPlan(window: 1, sequences: 1, shards: 1),
+      rank: 0)
     let generator = Generator(decoder, vocabulary: vocabulary, sampler: sampler)
     try StandardOutput.write(Array(prompt.utf8))
     try generator.generate(prompt: start, length: length) { try StandardOutput.write($0) }

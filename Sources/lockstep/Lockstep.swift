@@ -26,7 +26,8 @@ struct Lockstep: ParsableCommand {
       """,
     version: "1.0.0",
     subcommands: [
-      PrepareCommand.self, TrainCommand.self, EvaluateCommand.self, GenerateCommand.self, InspectCommand.self,
+      PrepareCommand.self, TrainCommand.self, EvaluateCommand.self, PredictCommand.self, GenerateCommand.self,
+      InspectCommand.self,
       BaselineCommand.self, BenchmarkCommand.self, VerifyCommand.self, ConfigReferenceCommand.self,
     ])
 

@@ -13,7 +13,7 @@ enum StopResponse {
   init?(subcommand: String) {
     switch subcommand {
     case "train", "prepare": self = .finishing
-    case "evaluate", "generate", "benchmark": self = .ending
+    case "evaluate", "predict", "generate", "benchmark": self = .ending
     default: return nil
     }
   }

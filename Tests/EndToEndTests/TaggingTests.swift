@@ -76,6 +76,43 @@ extension EndToEndTests {
       #expect(verified.contains("3 workers: the same bits"))
     }
 
+    @Test(arguments: ["false", "true"]) func linesAreAnswered(crf: String) throws {
+      let workspace = try trained(["training.steps": "150", "optimizer.learning_rate": "0.03", "model.crf": crf])
+      // More lines than are answered together, the first and an inner one empty, one with a word that is not known.
+      let lines = ["", "word1 word2  word3", "nobody word4"] + (0..<100).map { "word\($0 % 12) word\(($0 + 1) % 12)" }
+      try workspace.write(lines.joined(separator: "\n"), to: "lines.txt")
+      let answers = try workspace.succeed(["predict", "run", "lines.txt"]).standardOutput.split(
+        separator: "\n", omittingEmptySubsequences: false)
+      #expect(answers.count == lines.count + 1 && answers[lines.count].isEmpty)
+      for (line, answer) in zip(lines, answers) {
+        #expect(line.split(separator: " ").count == answer.split(separator: " ").count)
+      }
+      // A label is the next word's number, modulo 3.
+      #expect(answers[1].hasPrefix("TAG2 TAG0 "))
+      let piped = try workspace.shell("echo word1 word2 word3 | lockstep predict run").standardOutput
+      #expect(piped == "\(answers[1])\n")
+
+      struct Answer: Decodable {
+        let words: [String]
+        let labels: [String]
+        let probabilities: [[String: Double]]
+      }
+      let objects = try workspace.succeed(["predict", "run", "lines.txt", "--json"]).standardOutput.split(
+        separator: "\n")
+      #expect(objects.count == lines.count)
+      for (object, answer) in zip(objects, answers) {
+        let found = try JSONDecoder().decode(Answer.self, from: Data(object.utf8))
+        #expect(found.labels.joined(separator: " ") == answer)
+        #expect(found.probabilities.count == found.words.count)
+        for values in found.probabilities {
+          #expect(abs(values.values.reduce(0, +) - 1) < 1e-9 && values.count == 3)
+        }
+      }
+      try workspace.write("word1\nword\u{0}2\n", to: "broken.txt")
+      #expect(try workspace.fail(65, ["predict", "run", "broken.txt"]).contains("broken.txt:2: "))
+      #expect(try workspace.fail(65, ["predict", "run", "missing.txt"]).contains("missing.txt: "))
+    }
+
     @Test func whatIsNotForATaggerIsRefusedInOneLine() throws {
       let workspace = try trained()
       try workspace.write(Workspace.text(characters: 3000), to: "text.txt")
