@@ -4,7 +4,7 @@ import Testing
 extension EndToEndTests {
   @Suite struct HelpTests {
     @Test(arguments: [
-      "", "prepare", "train", "evaluate", "generate", "inspect", "baseline", "benchmark", "verify", "config",
+      "", "prepare", "train", "evaluate", "predict", "generate", "inspect", "baseline", "benchmark", "verify", "config",
     ])
     func helpIsAsWritten(subcommand: String) throws {
       let workspace = try Workspace()
