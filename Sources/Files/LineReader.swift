@@ -15,12 +15,16 @@ package final class LineReader {
   private let willContinue: () throws -> Void
   private var buffer: [UInt8] = []
   private var start = 0
+  /// Up to where the buffer holds no line end after ``start``.
+  private var searched = 0
   private var number = 0
+  /// The longest line, in bytes: what never ends is no text.
+  private static let most = 1 << 26
   private var isAtEnd = false
 
   /// - Parameters:
   ///   - path: nil or `-`: standard input.
-  ///   - willContinue: called while standard input is waited for; what it throws ends the reading.
+  ///   - willContinue: called before each read and while input is waited for; what it throws ends the reading.
   /// - Throws: ``Failure`` (bad data) if the file can't be opened.
   package init(path: String?, willContinue: @escaping () throws -> Void = {}) throws {
     self.willContinue = willContinue
@@ -37,12 +41,19 @@ package final class LineReader {
 
   /// The next line; nil at the end. A last line needs no line end.
   ///
-  /// - Throws: ``Failure`` (bad data) that names the line if it is not UTF-8 or holds a zero byte, or where reading fails.
+  /// - Throws: ``Failure`` (bad data) that names the line if it is not UTF-8, holds a zero byte or is
+  ///   too long, or where reading fails.
   package func next() throws -> Line? {
     while true {
-      if let end = buffer[start...].firstIndex(of: UInt8(ascii: "\n")) {
-        defer { start = end + 1 }
+      if let end = buffer[searched...].firstIndex(of: UInt8(ascii: "\n")) {
+        defer { (start, searched) = (end + 1, end + 1) }
         return try line(buffer[start..<end])
+      }
+      searched = buffer.count
+      guard searched - start <= Self.most else {
+        throw Failure(
+          .badData, "is longer than \(Self.most >> 20) MiB", at: "\(name):\(number + 1)",
+          remedy: "give a text with a sentence per line")
       }
       if isAtEnd {
         guard start < buffer.count else { return nil }
@@ -54,7 +65,7 @@ package final class LineReader {
   }
 
   /// Whether a line can be had without waiting.
-  package var hasLine: Bool { buffer[start...].contains(UInt8(ascii: "\n")) }
+  package var hasLine: Bool { buffer[searched...].contains(UInt8(ascii: "\n")) }
 
   private func line(_ bytes: ArraySlice<UInt8>) throws -> Line {
     number += 1
@@ -69,10 +80,10 @@ package final class LineReader {
 
   private func fill() throws {
     buffer.removeFirst(start)
-    start = 0
+    (start, searched) = (0, searched - start)
     // A signal does not interrupt a read, and whoever writes may be slow.
     var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-    while poll(&waiting, 1, 200) <= 0 { try willContinue() }
+    repeat { try willContinue() } while poll(&waiting, 1, 200) <= 0
     var block = [UInt8](repeating: 0, count: 1 << 16)
     let count = read(descriptor, &block, block.count)
     if count < 0 {

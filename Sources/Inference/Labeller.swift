@@ -70,5 +70,13 @@ package final class Labeller {
     }
   }
 
+  /// Bytes that ``label(_:withProbabilities:)`` allocates for these sentences, apart from its answers.
+  package func bytes(_ sentences: [[String]]) -> Int {
+    let lengths = sentences.map(\.count).filter { $0 > 0 }
+    guard !lengths.isEmpty else { return 0 }
+    let plan = BatchPlan(lengths: lengths, sequences: lengths.count, shards: 1)
+    return architecture.scorerBytes(plan, rank: 0, precision: .f32)
+  }
+
   private func id(of word: String) -> Int32 { wordIDs[Array(word.utf8)] ?? unknown ?? 0 }
 }

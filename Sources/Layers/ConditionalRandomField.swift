@@ -45,7 +45,6 @@ extension MatrixView {
 package final class ChainLoss: OutputLayer {
   private let weights: PackedParameters
   private let workspace: Workspace
-  private let parameters: ChainParameters
   private let emissions: Emissions
   private let chain: LabelChain
   private let backward: Product
@@ -69,10 +68,9 @@ package final class ChainLoss: OutputLayer {
   ///   - levels: of the shard tree.
   package init(
     weight: Parameter, bias: Parameter, _ parameters: ChainParameters, _ weights: PackedParameters, rows: Int,
-    steps: Int,
-    levels: Int, _ workspace: Workspace, _ list: inout AddendList
+    steps: Int, levels: Int, _ workspace: Workspace, _ list: inout AddendList
   ) throws {
-    (self.weights, self.workspace, self.parameters) = (weights, workspace, parameters)
+    (self.weights, self.workspace) = (weights, workspace)
     emissions = try Emissions(weight: weight, bias: bias, weights, rows: rows)
     chain = LabelChain(parameters, weights, steps: steps)
     backward = weights.backwardProduct(weight)
@@ -195,8 +193,7 @@ package final class ChainScorer {
   ///   - isAllowed: which labels may follow a label, or nothing, in answers; nil: any may.
   package init(
     weight: Parameter, bias: Parameter, _ parameters: ChainParameters, _ weights: PackedParameters, rows: Int,
-    steps: Int,
-    isAllowed: ((Int?, Int) -> Bool)?
+    steps: Int, isAllowed: ((Int?, Int) -> Bool)?
   ) throws {
     emissions = try Emissions(weight: weight, bias: bias, weights, rows: rows)
     chain = LabelChain(parameters, weights, steps: steps)
@@ -204,8 +201,8 @@ package final class ChainScorer {
   }
 
   /// - Parameters:
-  ///   - nats: by row: written.
-  ///   - answers: by row: written.
+  ///   - nats: written, by row: the loss, in nats; unchanged where there is no target.
+  ///   - answers: written, by row: the label of the most probable path.
   package func score(
     _ input: MatrixView, targets: Buffer<Int32>, _ layout: TimeMajorRows, nats: inout [Double], answers: inout [Int32]
   ) throws {

@@ -126,7 +126,7 @@ struct StackDropout {
 package final class RecurrentStackBackward {
   private let stack: RecurrentStack
   private let layers: [any RecurrentLayerBackward]
-  private let dValues: [FloatBuffer]  // two of [rows, the widest input or output], used in turn
+  private let dValues: [FloatBuffer]  // two of [rows, columns of the widest input or output], alternating
 
   /// - Parameters:
   ///   - first: makes the backward pass of the first layer's input.

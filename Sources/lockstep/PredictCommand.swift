@@ -42,23 +42,33 @@ struct PredictCommand: ParsableCommand {
     let arithmetic = try kernels.arithmetic()
     let reader = try CheckpointReader.open(checkpoint)
     let architecture = try reader.taggerArchitecture()
-    _ = try MemoryBudget(
-      SingleWorker(), weights: PackedParameters.bytes(architecture.layout, precision: .f32, needsBackward: false),
-      areShared: true, own: 0, given: memoryLimit.size?.bytes, key: MemoryLimitOption.key, what: "prediction",
-      remedy: "use a machine with more memory")
+    try checkMemory(PackedParameters.bytes(architecture.layout, precision: .f32, needsBackward: false))
     let labeller = Labeller(
       architecture, try reader.readWeights(architecture, arithmetic), vocabulary: try reader.vocabulary(),
       labels: reader.header.labels ?? [])
     let lines = try LineReader(path: text, willContinue: StopSignal.check)
+    var checked = 0
     while let first = try lines.next() {
       try StopSignal.check()
       var group = [first]
       while group.count < Self.most, lines.hasLine, let line = try lines.next() { group.append(line) }
       let words = group.map { $0.text.split(whereSeparator: \.isWhitespace).map(String.init) }
+      let bytes = labeller.bytes(words)
+      if bytes > checked {
+        try checkMemory(bytes)
+        checked = bytes
+      }
       for answer in try labeller.label(words, withProbabilities: json) {
         try StandardOutput.print(json ? try self.json(answer, labeller.labels) : answer.labels.joined(separator: " "))
       }
     }
+  }
+
+  /// Throws ``Failure`` (usage) unless so many bytes may be allocated.
+  private func checkMemory(_ bytes: Int) throws {
+    _ = try MemoryBudget(
+      SingleWorker(), weights: 0, areShared: true, own: bytes, given: memoryLimit.size?.bytes,
+      key: MemoryLimitOption.key, what: "prediction", remedy: "give shorter lines, or use a machine with more memory")
   }
 
   /// One line.

@@ -31,6 +31,12 @@ import Testing
     }
   }
 
+  @Test func aLineWithoutEndIsRefused() throws {
+    let reader = try LineReader(path: "/dev/zero")
+    let failure = #expect(throws: Failure.self) { _ = try reader.next() }
+    #expect(failure?.what.contains("longer than 64 MiB") == true && failure?.place == "/dev/zero:1")
+  }
+
   @Test func aFileThatCanNotBeOpenedIsNamed() {
     let failure = #expect(throws: Failure.self) { try LineReader(path: "/no/such/file") }
     #expect(failure?.place == "/no/such/file")

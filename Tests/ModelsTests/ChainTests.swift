@@ -22,7 +22,7 @@ import Testing
         hasChain: true), labels: labels)
     weights = try PackedParameters(architecture.layout, .best, needsBackward: false)
     architecture.initialize(weights.store, .uniform(range: 2), seed: 3)
-    // What is not proper is likely: an entity that goes on where none began.
+    // Makes invalid sequences likely: I-X at the start and after O.
     if let chain = architecture.chain {
       weights.store[chain.start][2] += 3
       weights.store[chain.transitions][2] += 3
